@@ -1,0 +1,36 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <iterator>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+namespace lading {
+
+/// Contiguous bytes that are read. Borrows; the owner must outlive it.
+using bytes_view = std::span<const std::byte>;
+
+/// Contiguous bytes that are written. Borrows; the owner must outlive it.
+using bytes_span = std::span<std::byte>;
+
+/// Items of a packed buffer: any sized random-access range whose elements are, or convert to, bytes_view.
+///
+/// Spelled with std::size and std::begin because <ranges> would double what a user's translation unit compiles.
+template <class Range>
+concept frame_range = requires(const Range& items, std::size_t index) {
+  { std::size(items) } -> std::convertible_to<std::size_t>;
+  { std::begin(items)[index] } -> std::convertible_to<bytes_view>;
+};
+
+namespace detail {
+
+/// A temporary that owns its elements: whatever borrows from it would dangle. (Views are trivially copyable; std::array is too, but owns.)
+template <class Range>
+concept owning_temporary = !std::is_lvalue_reference_v<Range> &&
+                           (!std::is_trivially_copyable_v<std::remove_cvref_t<Range>> || requires { std::tuple_size<std::remove_cvref_t<Range>>::value; });
+
+}  // namespace detail
+}  // namespace lading
