@@ -1,0 +1,68 @@
+# Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#
+# How the source tree declares its targets.
+
+include(GNUInstallDirs)
+
+# Finds each dependency or stops with all that is missing.
+function(lading_require)
+  set(missing "")
+  foreach(dependency IN LISTS ARGN)
+    lading_find(${dependency} why_not)
+    if(why_not)
+      string(APPEND missing "\n  ${why_not}")
+    endif()
+  endforeach()
+  if(missing)
+    message(FATAL_ERROR "lading needs, and did not find:${missing}\nInstall it, add its prefix to CMAKE_PREFIX_PATH, or unpack its headers below ${LADING_DEPS_DIR}.")
+  endif()
+endfunction()
+
+# A header-only target: lading_add_headers(<target> NAME <name> INCLUDE <root> FILES <headers> LINK <targets> [INSTALL_INCLUDE <root>])
+# gives lading::<name>, with its include root in the source tree and in an installed copy.
+function(lading_add_headers target)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "NAME;INCLUDE;INSTALL_INCLUDE" "FILES;LINK")
+  if(NOT arg_INSTALL_INCLUDE)
+    set(arg_INSTALL_INCLUDE "${CMAKE_INSTALL_INCLUDEDIR}")
+  endif()
+  add_library(${target} INTERFACE)
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${arg_NAME} LADING_INSTALL_INCLUDE "${arg_INSTALL_INCLUDE}")
+  target_sources(${target} INTERFACE FILE_SET HEADERS BASE_DIRS "${PROJECT_SOURCE_DIR}/${arg_INCLUDE}" FILES ${arg_FILES})
+  target_compile_features(${target} INTERFACE cxx_std_20)
+  target_link_libraries(${target} INTERFACE ${arg_LINK})
+  add_library(lading::${arg_NAME} ALIAS ${target})
+  set_property(GLOBAL APPEND PROPERTY LADING_HEADER_TARGETS ${target})
+endfunction()
+
+# A transport: the folder transports/<name> with its own include root, as lading::<name>. With DEPENDENCY, LADING_WITH_<NAME> says AUTO, ON or OFF,
+# and LADING_HAS_<NAME> whether it can be linked here; it is installed either way, because what is there is decided on the consumer's machine.
+function(lading_add_transport name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "DEPENDENCY" "")
+  string(TOUPPER ${name} upper)
+  set(LADING_HAS_${upper} FALSE PARENT_SCOPE)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS transports/${name}/*.hpp)
+  if(NOT headers)
+    return()
+  endif()
+  if(NOT arg_DEPENDENCY)
+    lading_add_headers(lading_${name} NAME ${name} INCLUDE transports/${name} FILES ${headers} LINK lading)
+    set(LADING_HAS_${upper} TRUE PARENT_SCOPE)
+    return()
+  endif()
+  lading_add_headers(lading_${name} NAME ${name} INCLUDE transports/${name} FILES ${headers} LINK lading
+                     "$<TARGET_NAME_IF_EXISTS:lading_dependency::${arg_DEPENDENCY}>")
+  set_property(TARGET lading_${name} PROPERTY LADING_EXPORT_SET ${name})
+  set(LADING_WITH_${upper} AUTO CACHE STRING "Build what uses the ${name} transport: AUTO (where its dependency is found), ON or OFF")
+  set_property(CACHE LADING_WITH_${upper} PROPERTY STRINGS AUTO ON OFF)
+  if(LADING_WITH_${upper} STREQUAL "AUTO")
+    lading_find(${arg_DEPENDENCY} why_not)
+    if(why_not AND PROJECT_IS_TOP_LEVEL)
+      message(STATUS "lading::${name} is left out: it needs ${why_not}")
+    endif()
+  elseif(LADING_WITH_${upper})
+    lading_require(${arg_DEPENDENCY})
+  endif()
+  if(TARGET lading_dependency::${arg_DEPENDENCY})
+    set(LADING_HAS_${upper} TRUE PARENT_SCOPE)
+  endif()
+endfunction()
