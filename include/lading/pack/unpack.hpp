@@ -1,0 +1,223 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include <lading/core/bytes.hpp>
+#include <lading/core/config.hpp>
+#include <lading/core/result.hpp>
+#include <lading/pack/aligned.hpp>
+#include <lading/pack/checksum.hpp>
+#include <lading/pack/layout.hpp>
+
+namespace lading {
+
+namespace detail {
+
+/// Memory of one unpacked buffer: first the private copy of header and table, in the end the views.
+class unpacked_block {
+ public:
+  unpacked_block() noexcept = default;
+  explicit unpacked_block(std::size_t size) noexcept : data_(static_cast<std::byte*>(::operator new(size, std::nothrow))) {}
+  unpacked_block(unpacked_block&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
+  unpacked_block& operator=(unpacked_block&& other) noexcept {
+    std::swap(data_, other.data_);
+    return *this;
+  }
+  ~unpacked_block() { ::operator delete(data_); }
+
+  [[nodiscard]] std::byte* data() const noexcept { return data_; }
+  [[nodiscard]] const bytes_view* views() const noexcept {
+    // Safety: read only after a bytes_view was constructed at every place.
+    return std::launder(reinterpret_cast<const bytes_view*>(data_));
+  }
+
+ private:
+  std::byte* data_ = nullptr;
+};
+
+struct unpacker;
+
+}  // namespace detail
+
+/// The payloads of a packed buffer, in order: a contiguous range of views into it. Movable, not copyable.
+///
+/// Lifetime: the packed buffer must outlive the views. This object owns the places that were validated, never bytes of payloads.
+/// Threads:  where a peer may be writing the buffer, places stay those that were validated, while bytes may change at any time.
+class unpacked {
+ public:
+  using value_type = bytes_view;
+  using const_iterator = const bytes_view*;
+  using iterator = const_iterator;
+
+  [[nodiscard]] std::size_t size() const noexcept { return count_; }
+  [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+  [[nodiscard]] const_iterator begin() const noexcept { return count_ == 0 ? nullptr : block_.views(); }
+  [[nodiscard]] const_iterator end() const noexcept { return begin() + count_; }
+  [[nodiscard]] bytes_view operator[](std::size_t index) const noexcept {
+    LADING_ASSERT(index < count_);
+    return begin()[index];
+  }
+
+  /// The fingerprint in the header; 0 where the buffer is untyped or the layout has no place for one.
+  [[nodiscard]] std::uint64_t schema() const noexcept { return schema_; }
+
+  /// Whether the buffer carries checksums.
+  [[nodiscard]] bool has_checksum() const noexcept { return checked_; }
+
+ private:
+  friend struct detail::unpacker;
+  unpacked() noexcept = default;
+
+  detail::unpacked_block block_;
+  std::size_t count_ = 0;
+  std::uint64_t schema_ = 0;
+  bool checked_ = false;
+};
+
+namespace detail {
+
+/// The steps of unpack_from. Each checks what the next relies on.
+struct unpacker {
+  /// Header against buffer: after this, header and table lie inside.
+  template <class Layout>
+  static result<packed_header> read_header(const std::byte* private_header, std::size_t buffer_size) {
+    auto header = Layout::read_header(private_header, buffer_size);
+    if (!header) return header;
+    if (header->size > buffer_size) {
+      return fail(errc::truncated, {.needed = header->size, .available = buffer_size, .what = "the buffer is shorter than its header says"});
+    }
+    if (header->size < buffer_size) {
+      return fail(errc::trailing_bytes, {.needed = header->size, .available = buffer_size, .what = "the buffer is longer than its header says: pass its exact size"});
+    }
+    const std::size_t entries = (buffer_size - Layout::header_size) / Layout::entry_size;
+    if (header->count > entries) {
+      return fail(errc::truncated, {.needed = header->count, .available = entries, .what = "there is no room for the table's entries"});
+    }
+    return header;
+  }
+
+  /// Every entry against buffer and layout.
+  template <class Layout>
+  static result<void> check_entries(bytes_view packed, const std::byte* table, const packed_header& header, bool strict) {
+    const auto count = static_cast<std::size_t>(header.count);
+    payload_cursor<Layout> cursor(count);
+    const std::size_t table_end = cursor.end();
+    for (std::size_t i = 0; i < count; ++i) {
+      packed_entry entry;
+      const bool reserved_clear = Layout::read_entry(table + i * Layout::entry_size, entry);
+      if (!reserved_clear || (entry.hash != 0 && !header.checked)) [[unlikely]] {
+        return fail(errc::bad_header, {.offset = Layout::header_size + i * Layout::entry_size,
+                                       .item = i,
+                                       .what = reserved_clear ? "there is a checksum, but the header says that there is none" : "a reserved field of the entry is set"});
+      }
+      if (entry.offset < table_end || !range_inside(entry.offset, entry.size, std::uint64_t{packed.size()})) [[unlikely]] {
+        return out_of_bounds(entry, i, table_end, packed.size());
+      }
+      if (!strict) continue;
+      const std::size_t gap = cursor.end();
+      std::size_t offset = 0;
+      if (!cursor.place(static_cast<std::size_t>(entry.size), offset) || offset != entry.offset) [[unlikely]] {
+        return fail(errc::not_canonical, {.offset = entry.offset, .item = i, .what = "the payload does not lie where the sizes before it put it"});
+      }
+      for (std::size_t at = gap; at < offset; ++at) {
+        if (packed[at] != std::byte{0}) return fail(errc::not_canonical, {.offset = at, .item = i, .what = "a byte before the payload is not zero"});
+      }
+    }
+    if (strict && cursor.end() != packed.size()) {
+      return fail(errc::trailing_bytes, {.needed = cursor.end(), .available = packed.size(), .what = "the buffer goes on after the last payload: pass its exact size"});
+    }
+    return {};
+  }
+
+  LADING_COLD static failure out_of_bounds(const packed_entry& entry, std::size_t item, std::size_t table_end, std::size_t buffer_size) {
+    const bool early = entry.offset < table_end;
+    return fail(errc::entry_out_of_bounds, {.needed = entry.size,
+                                            .available = early || entry.offset > buffer_size ? 0 : buffer_size - entry.offset,
+                                            .offset = entry.offset,
+                                            .item = item,
+                                            .what = early ? "the payload begins inside header or table" : "the payload ends behind the buffer"});
+  }
+
+  template <class Layout>
+  static result<unpacked> unpack(bytes_view packed, const unpack_options& options) {
+    // The buffer may be written by a peer meanwhile, so header and table are read once, into private memory, and used from there.
+    std::byte first[Layout::header_size];
+    if (packed.size() < sizeof(first)) {
+      return fail(errc::truncated, {.needed = sizeof(first), .available = packed.size(), .what = "the buffer ends inside the header"});
+    }
+    std::memcpy(first, packed.data(), sizeof(first));
+    const auto header = read_header<Layout>(first, packed.size());
+    if (!header) return fail(header.error());
+
+    // One block: the copy lies at its end, the views grow from its start and never reach an entry that is still to be read.
+    constexpr std::size_t place_size = Layout::entry_size > sizeof(bytes_view) ? Layout::entry_size : sizeof(bytes_view);
+    const auto count = static_cast<std::size_t>(header->count);
+    const std::size_t table_size = count * Layout::entry_size;  // at most the buffer's size
+    std::size_t block_size = 0;
+    if (!checked_multiply(count, place_size, block_size) || !checked_add(block_size, Layout::header_size, block_size)) return no_memory(count);
+    unpacked items;
+    items.block_ = unpacked_block(block_size);
+    if (items.block_.data() == nullptr) return no_memory(block_size);
+    std::byte* const table = items.block_.data() + block_size - table_size;
+    std::byte* const copy = table - Layout::header_size;
+    std::memcpy(copy, first, Layout::header_size);
+    std::memcpy(table, packed.data() + Layout::header_size, table_size);
+
+    if (const auto fine = check_entries<Layout>(packed, table, *header, options.strict || Layout::always_strict); !fine) return fail(fine.error());
+    if constexpr (Layout::has_checksum) {
+      if (header->checked && Layout::table_hash(copy, count) != header->hash) {
+        return fail(errc::checksum_mismatch, {.offset = 0, .what = "header and table are not those that were packed"});
+      }
+    }
+    if (Layout::has_schema && options.expected_schema != 0 && header->schema != options.expected_schema) {
+      return fail(errc::schema_mismatch, {.needed = options.expected_schema, .available = header->schema, .what = "the buffer was packed from a type of another structure"});
+    }
+    const bool verified = header->checked && options.verify_checksum;
+    for (std::size_t i = 0; i < count; ++i) {
+      packed_entry entry;
+      (void)Layout::read_entry(table + i * Layout::entry_size, entry);
+      const bytes_view payload = packed.subspan(static_cast<std::size_t>(entry.offset), static_cast<std::size_t>(entry.size));
+      if (verified && checksum_of(payload.data(), payload.size()) != entry.hash) {
+        return fail(errc::checksum_mismatch, {.needed = entry.size, .offset = entry.offset, .item = i, .what = "the payload is not the one that was packed"});
+      }
+      ::new (static_cast<void*>(items.block_.data() + i * sizeof(bytes_view))) bytes_view(payload);
+    }
+    items.count_ = count;
+    items.schema_ = header->schema;
+    items.checked_ = header->checked;
+    return items;
+  }
+
+  LADING_COLD static failure no_memory(std::size_t size) {
+    return fail(errc::no_memory, {.needed = size, .what = "the copy of header and table could not be allocated"});
+  }
+};
+
+}  // namespace detail
+
+/// Validates a packed buffer and returns views of its payloads. Without options, only what pack_into writes is accepted.
+///
+/// `packed` is the exact buffer, at any alignment. Header and table are copied once and validated there: structure first, then their
+/// checksum, the schema, and the payloads' checksums.
+/// Errors:     truncated, trailing_bytes, bad_magic, unsupported_version, bad_header, entry_out_of_bounds, not_canonical,
+///             checksum_mismatch, schema_mismatch, with offsets, sizes and item; no_memory.
+/// Lifetime:   the views borrow `packed`; owning temporaries are rejected.
+/// Complexity: one allocation, of at most 16 bytes an item or the table's size and thus bounded by the buffer's; one pass over the payloads where
+///             checksums are verified.
+template <packed_layout Layout = layout::aligned>
+[[nodiscard]] result<unpacked> unpack_from(bytes_view packed, const unpack_options& options = {}) {
+  return detail::unpacker::unpack<Layout>(packed, options);
+}
+
+/// The views would outlive the bytes: keep the buffer in a variable.
+template <packed_layout Layout = layout::aligned, class Packed>
+  requires detail::owning_temporary<Packed> && std::is_convertible_v<Packed, bytes_view>
+result<unpacked> unpack_from(Packed&& packed, const unpack_options& options = {}) = delete;
+
+}  // namespace lading
