@@ -27,15 +27,18 @@ static_assert(std::is_convertible_v<bytes_span, bytes_view> && !std::is_converti
 // Anything sized and random-access whose elements are bytes, borrowed or owned.
 static_assert(frame_range<std::vector<bytes_view>> && frame_range<std::vector<bytes_span>> && frame_range<std::deque<bytes_view>>);
 static_assert(frame_range<std::array<bytes_view, 3>> && frame_range<std::span<const bytes_view>> && frame_range<bytes_view[2]>);
-static_assert(frame_range<std::vector<std::vector<std::byte>>> && frame_range<std::vector<std::array<std::byte, 4>>> && frame_range<std::initializer_list<bytes_view>>);
+static_assert(frame_range<std::vector<std::vector<std::byte>>> && frame_range<std::vector<std::array<std::byte, 4>>> &&
+              frame_range<std::initializer_list<bytes_view>>);
 
 // Not: no random access, no size, elements that are not std::byte, one run of bytes.
 static_assert(!frame_range<std::list<bytes_view>> && !frame_range<bytes_view*> && !frame_range<int>);
-static_assert(!frame_range<std::vector<std::vector<char>>> && !frame_range<std::vector<std::string>> && !frame_range<std::vector<std::byte>> && !frame_range<bytes_view>);
+static_assert(!frame_range<std::vector<std::vector<char>>> && !frame_range<std::vector<std::string>> && !frame_range<std::vector<std::byte>> &&
+              !frame_range<bytes_view>);
 
 // What would dangle when borrowed from: an rvalue that owns its elements.
 static_assert(owning_temporary<std::vector<bytes_view>> && owning_temporary<std::array<std::byte, 4>> && owning_temporary<std::string>);
-static_assert(!owning_temporary<std::vector<bytes_view>&> && !owning_temporary<const std::vector<bytes_view>&> && !owning_temporary<std::array<std::byte, 4>&>);
+static_assert(!owning_temporary<std::vector<bytes_view>&> && !owning_temporary<const std::vector<bytes_view>&> &&
+              !owning_temporary<std::array<std::byte, 4>&>);
 static_assert(!owning_temporary<bytes_view> && !owning_temporary<std::span<const bytes_view>> && !owning_temporary<bytes_view&>);
 
 TEST(bytes, a_frame_range_is_indexed_and_counted) {

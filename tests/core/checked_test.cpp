@@ -49,14 +49,18 @@ constexpr bool align_overflows(Number value, Number alignment) {
 }
 
 // At compile time: the same functions bound consteval code.
-static_assert(adds<std::uint64_t>(largest - 1, 1, largest) && add_overflows<std::uint64_t>(largest, 1) && add_overflows<std::uint64_t>(largest, largest));
+static_assert(adds<std::uint64_t>(largest - 1, 1, largest) && add_overflows<std::uint64_t>(largest, 1) &&
+              add_overflows<std::uint64_t>(largest, largest));
 static_assert(adds<std::uint32_t>(0, 0, 0) && adds<std::uint32_t>(0xFFFFFFFF, 0, 0xFFFFFFFF) && add_overflows<std::uint32_t>(0x80000000, 0x80000000));
 static_assert(multiplies<std::uint64_t>(0xFFFFFFFF, 0x100000001, largest) && multiply_overflows<std::uint64_t>(0x100000000, 0x100000000));
 static_assert(multiplies<std::uint64_t>(largest, 0, 0) && multiplies<std::uint64_t>(0, largest, 0) && multiplies<std::uint64_t>(largest, 1, largest));
-static_assert(multiply_overflows<std::uint64_t>(largest, 2) && multiply_overflows<std::uint64_t>((largest / 2) + 1, 2) && multiplies<std::uint64_t>(largest / 2, 2, largest - 1));
+static_assert(multiply_overflows<std::uint64_t>(largest, 2) && multiply_overflows<std::uint64_t>((largest / 2) + 1, 2) &&
+              multiplies<std::uint64_t>(largest / 2, 2, largest - 1));
 static_assert(multiply_overflows<std::uint16_t>(0xFFFF, 0xFFFF) && multiplies<std::uint16_t>(0xFF, 0x101, 0xFFFF));
-static_assert(aligns<std::uint64_t>(0, 64, 0) && aligns<std::uint64_t>(1, 64, 64) && aligns<std::uint64_t>(64, 64, 64) && aligns<std::uint64_t>(65, 64, 128));
-static_assert(aligns<std::uint64_t>(largest - 63, 64, largest - 63) && align_overflows<std::uint64_t>(largest - 62, 64) && aligns<std::uint64_t>(largest, 1, largest));
+static_assert(aligns<std::uint64_t>(0, 64, 0) && aligns<std::uint64_t>(1, 64, 64) && aligns<std::uint64_t>(64, 64, 64) &&
+              aligns<std::uint64_t>(65, 64, 128));
+static_assert(aligns<std::uint64_t>(largest - 63, 64, largest - 63) && align_overflows<std::uint64_t>(largest - 62, 64) &&
+              aligns<std::uint64_t>(largest, 1, largest));
 static_assert(align_up<std::uint64_t>(0, 8) == 0 && align_up<std::uint64_t>(9, 8) == 16 && align_up<std::uint32_t>(0xFFFFFFC0, 64) == 0xFFFFFFC0);
 
 TEST(checked, every_sum_and_product_of_bytes) {

@@ -109,7 +109,8 @@ TEST(error, message_ends_with_the_remedy) {
 
 TEST(error, message_holds_the_largest_numbers) {
   const std::uint64_t largest = lading::error_details::unset - 1;  // unset itself cannot be told
-  EXPECT_EQ(error(errc::size_overflow, {.needed = largest, .available = 0xFFFFFFFF}).message(), "size_overflow: needs 18446744073709551614, has 4294967295");
+  EXPECT_EQ(error(errc::size_overflow, {.needed = largest, .available = 0xFFFFFFFF}).message(),
+            "size_overflow: needs 18446744073709551614, has 4294967295");
   EXPECT_EQ(error(errc::size_overflow, {.needed = lading::error_details::unset}).message(), "size_overflow");
 }
 

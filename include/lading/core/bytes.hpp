@@ -29,8 +29,8 @@ namespace detail {
 
 /// A temporary that owns its elements: whatever borrows from it would dangle. (Views are trivially copyable; std::array is too, but owns.)
 template <class Range>
-concept owning_temporary = !std::is_lvalue_reference_v<Range> &&
-                           (!std::is_trivially_copyable_v<std::remove_cvref_t<Range>> || requires { std::tuple_size<std::remove_cvref_t<Range>>::value; });
+concept owning_temporary = !std::is_lvalue_reference_v<Range> && (!std::is_trivially_copyable_v<std::remove_cvref_t<Range>> ||
+                                                                  requires { std::tuple_size<std::remove_cvref_t<Range>>::value; });
 
 }  // namespace detail
 }  // namespace lading

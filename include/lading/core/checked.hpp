@@ -36,7 +36,8 @@ template <std::unsigned_integral Number>
 }
 
 /// Whether `size` bytes at `offset` lie inside `total`, without a sum that could wrap.
-[[nodiscard]] constexpr bool range_inside(std::unsigned_integral auto offset, std::unsigned_integral auto size, std::unsigned_integral auto total) noexcept {
+[[nodiscard]] constexpr bool range_inside(std::unsigned_integral auto offset, std::unsigned_integral auto size,
+                                          std::unsigned_integral auto total) noexcept {
   return offset <= total && size <= total - offset;
 }
 

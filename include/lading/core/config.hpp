@@ -26,6 +26,7 @@
 #define LADING_NOINLINE
 #endif
 
+// clang-format off
 #if defined(__cpp_exceptions)
 #define LADING_HAS_EXCEPTIONS 1
 #define LADING_TRY try
@@ -37,3 +38,4 @@
 #define LADING_TRY if (true)
 #define LADING_CATCH_BAD_ALLOC(...) else { __VA_ARGS__; }
 #endif
+// clang-format on

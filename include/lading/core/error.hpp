@@ -16,36 +16,36 @@ enum class errc : std::uint16_t {
   size_overflow,         ///< a size or count does not fit its field on the wire
   no_memory,             ///< an allocation failed
   // input
-  truncated = 16,        ///< the input ends before the value does
-  bad_magic,             ///< not a buffer of this layout
-  unsupported_version,   ///< written by a version that this one does not read
-  bad_header,            ///< a header field contradicts another, or a reserved field is set
-  entry_out_of_bounds,   ///< a table entry points outside the payload area
-  not_canonical,         ///< readable, but not what the writer would have written
-  misaligned,            ///< a view would be unaligned; copy the buffer to an aligned one or decode owning values
-  trailing_bytes,        ///< the input goes on after the value
-  checksum_mismatch,     ///< the bytes are not those that were packed
-  schema_mismatch,       ///< packed from a type of another structure
-  invalid_value,         ///< no value of the type has these bytes
-  limit_exceeded,        ///< a limit of decode_limits was reached
+  truncated = 16,       ///< the input ends before the value does
+  bad_magic,            ///< not a buffer of this layout
+  unsupported_version,  ///< written by a version that this one does not read
+  bad_header,           ///< a header field contradicts another, or a reserved field is set
+  entry_out_of_bounds,  ///< a table entry points outside the payload area
+  not_canonical,        ///< readable, but not what the writer would have written
+  misaligned,           ///< a view would be unaligned; copy the buffer to an aligned one or decode owning values
+  trailing_bytes,       ///< the input goes on after the value
+  checksum_mismatch,    ///< the bytes are not those that were packed
+  schema_mismatch,      ///< packed from a type of another structure
+  invalid_value,        ///< no value of the type has these bytes
+  limit_exceeded,       ///< a limit of decode_limits was reached
   // transport
-  not_registered = 48,   ///< the memory or region is not (or no longer) registered
-  out_of_range,          ///< a slice reaches outside its region
-  peer_lost,             ///< the peer died or closed the connection
-  peer_stalled,          ///< the peer is there but makes no progress
-  timed_out,             ///< the deadline passed first
-  cancelled,             ///< cancelled by the caller
-  would_block,           ///< a queue is full: make progress, then try again
-  busy,                  ///< still in use by a running transfer
-  closed,                ///< the endpoint has been closed on this side
-  unsupported,           ///< this transport, host or build cannot do it
-  backend_failure,       ///< the library below failed; native() has its status
+  not_registered = 48,  ///< the memory or region is not (or no longer) registered
+  out_of_range,         ///< a slice reaches outside its region
+  peer_lost,            ///< the peer died or closed the connection
+  peer_stalled,         ///< the peer is there but makes no progress
+  timed_out,            ///< the deadline passed first
+  cancelled,            ///< cancelled by the caller
+  would_block,          ///< a queue is full: make progress, then try again
+  busy,                 ///< still in use by a running transfer
+  closed,               ///< the endpoint has been closed on this side
+  unsupported,          ///< this transport, host or build cannot do it
+  backend_failure,      ///< the library below failed; native() has its status
   // exchange
-  not_found = 80,        ///< no value under this key
-  already_exists,        ///< the key is taken
-  no_space,              ///< the store is full
+  not_found = 80,  ///< no value under this key
+  already_exists,  ///< the key is taken
+  no_space,        ///< the store is full
   // caller
-  invalid_argument = 96, ///< the call itself makes no sense; the message says why
+  invalid_argument = 96,  ///< the call itself makes no sense; the message says why
 };
 
 /// The code's name as it is written in source, such as "buffer_too_small"; "unknown" for a value that is none of them.
@@ -117,7 +117,7 @@ class [[nodiscard]] error {
     return copy;
   }
 
-  /// One sentence, such as "buffer_too_small: needs 120 bytes, has 3: pass a target of encoded_size(value) bytes".
+  /// One sentence, such as "buffer_too_small: needs 120, has 3: pass a target of encoded_size(value) bytes".
   [[nodiscard]] std::string message() const {
     std::string text{name_of(code_)};
     char separator = ':';
