@@ -1,0 +1,504 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// endpoint_core: batches, from submit to their one end.
+
+#include <algorithm>
+
+#include <lading/transport/endpoint_core.hpp>
+
+namespace lading {
+
+namespace detail {
+
+/// Makes room for one more element, so that what follows cannot throw.
+template <class Element>
+void reserve_one(std::vector<Element>& list) {
+  if (list.size() == list.capacity()) list.reserve(list.size() * 2 + 4);
+}
+
+}  // namespace detail
+
+inline operation* endpoint_core::acquire() noexcept {
+  operation* fresh = nullptr;
+  {
+    std::lock_guard held(pool_mutex_);
+    if (pool_ != nullptr) {
+      fresh = std::exchange(pool_, pool_->next_);
+      --pool_size_;
+    }
+  }
+  if (fresh == nullptr) fresh = new (std::nothrow) operation;
+  if (fresh == nullptr) return nullptr;
+  fresh->next_ = nullptr;
+  fresh->owner_ = this;
+  fresh->references_.store(1, std::memory_order_relaxed);
+  return fresh;
+}
+
+/// Makes the operation as new, but keeps what its vectors have allocated, and puts it into the pool.
+inline void endpoint_core::recycle(operation& done) noexcept {
+  constexpr std::size_t pool_limit = 64;
+  constexpr std::size_t kept_slices = 4096;
+  done.user = nullptr;
+  done.user_number = 0;
+  done.phase_.store(operation::phase::running, std::memory_order_relaxed);
+  done.notice_.store(operation::notice::none, std::memory_order_relaxed);
+  done.given_up_.store(errc{}, std::memory_order_relaxed);
+  done.cancel_.store(false, std::memory_order_relaxed);
+  done.left_.store(0, std::memory_order_relaxed);
+  done.bytes_.store(0, std::memory_order_relaxed);
+  done.settled_ = done.failures_unknown_ = done.durable_ = done.counted_waiting_ = false;
+  done.failed_ = 0;
+  done.first_failed_ = completion::none;
+  done.first_error_ = done.notify_error_ = result<void>{};
+  done.failures_.clear();
+  done.peer_ = {};
+  done.peer_record_ = nullptr;
+  done.cursor_ = 0;
+  done.slices_ = {};
+  done.own_slices_.clear();
+  done.prepared_.reset();
+  done.locals_.clear();
+  done.remotes_.clear();
+  done.completion_ = completion{};
+  {
+    std::lock_guard held(pool_mutex_);
+    if (pool_size_ < pool_limit && done.own_slices_.capacity() <= kept_slices) {
+      done.next_ = pool_;
+      pool_ = &done;
+      ++pool_size_;
+      return;
+    }
+  }
+  delete &done;
+}
+
+inline result<void> endpoint_core::pin_peer(operation& fresh, peer_id peer) noexcept {
+  peer_record* record = peers_.pin(number(peer));
+  if (record == nullptr) return fail(errc::closed, {.what = "no such peer: connect to it first"});
+  fresh.peer_ = peer;
+  fresh.peer_record_ = record;
+  if (const errc lost = record->lost.load(std::memory_order_acquire); lost != errc{}) {
+    return fail(lost, {.what = "transfers with this peer have failed: disconnect, then connect again"});
+  }
+  return {};
+}
+
+inline result<local_region*> endpoint_core::pin_local(operation& fresh, region_id id) {
+  local_region* region = nullptr;
+  const std::size_t recent = std::min<std::size_t>(fresh.locals_.size(), 8);
+  for (std::size_t i = fresh.locals_.size() - recent; i < fresh.locals_.size(); ++i) {
+    if (fresh.locals_[i] == id) return &side->regions.pinned(number(id));
+  }
+  detail::reserve_one(fresh.locals_);
+  region = side->regions.pin(number(id));
+  if (region == nullptr) return fail(errc::not_registered, {.what = "the local region is not registered with this endpoint (any more)"});
+  fresh.locals_.push_back(id);
+  if (region->quarantined.load(std::memory_order_acquire) != 0) {
+    return fail(errc::busy, {.what = "the local region is quarantined: slices of a transfer that ended early may still touch it"});
+  }
+  return region;
+}
+
+inline result<remote_region*> endpoint_core::pin_remote(operation& fresh, remote_region_id id) {
+  const std::size_t recent = std::min<std::size_t>(fresh.remotes_.size(), 8);
+  for (std::size_t i = fresh.remotes_.size() - recent; i < fresh.remotes_.size(); ++i) {
+    if (fresh.remotes_[i] == id) return &remotes.pinned(number(id));
+  }
+  detail::reserve_one(fresh.remotes_);
+  remote_region* region = remotes.pin(number(id));
+  if (region == nullptr) return fail(errc::not_registered, {.what = "the remote region is not imported (any more): import its descriptor"});
+  auto held = region->peer == fresh.peer_ ? region->key->hold()
+                                          : result<void>(fail(errc::invalid_argument, {.what = "the remote region is another peer's"}));
+  if (!held) {
+    dead_.bury(remotes.unpin(number(id)));
+    return fail(held.error());
+  }
+  fresh.remotes_.push_back(id);
+  return region;
+}
+
+/// Pins all that the slices use, and checks every bound.
+inline result<void> endpoint_core::check(operation& fresh, std::span<const slice> slices) {
+  if (slices.size() >= completion::none) return fail(errc::limit_exceeded, {.needed = slices.size(), .available = completion::none - 1, .what = "too many slices"});
+  region_id last_local{};
+  remote_region_id last_remote{};
+  std::uint64_t local_size = 0, remote_size = 0, total = 0;
+  for (std::size_t i = 0; i < slices.size(); ++i) {
+    const slice& wanted = slices[i];
+    if (wanted.local != last_local || i == 0) [[unlikely]] {
+      auto region = pin_local(fresh, wanted.local);
+      if (!region) return fail(region.error().with_item(i));
+      local_size = (*region)->bytes.size();
+      last_local = wanted.local;
+    }
+    if (wanted.remote != last_remote || i == 0) [[unlikely]] {
+      auto region = pin_remote(fresh, wanted.remote);
+      if (!region) return fail(region.error().with_item(i));
+      remote_size = (*region)->size;
+      last_remote = wanted.remote;
+    }
+    if (!range_inside(wanted.local_offset, wanted.size, local_size)) [[unlikely]] {
+      return fail(errc::out_of_range, {.needed = wanted.size, .available = local_size, .offset = wanted.local_offset, .item = i, .what = "the slice reaches outside its local region"});
+    }
+    if (!range_inside(wanted.remote_offset, wanted.size, remote_size)) [[unlikely]] {
+      return fail(errc::out_of_range, {.needed = wanted.size, .available = remote_size, .offset = wanted.remote_offset, .item = i, .what = "the slice reaches outside its remote region"});
+    }
+    if (wanted.size > caps_.max_slice_size) [[unlikely]] {
+      return fail(errc::limit_exceeded, {.needed = wanted.size, .available = caps_.max_slice_size, .item = i, .what = "the slice is larger than this transport moves: split it"});
+    }
+    total += wanted.size;
+  }
+  fresh.total_bytes_ = total;
+  return {};
+}
+
+inline result<operation*> endpoint_core::refuse(operation* fresh, const error& why) noexcept {
+  metrics_.count_refused();
+  if (fresh != nullptr) {
+    release(*fresh);
+    detach(*fresh);
+    unreference(*fresh);
+  }
+  running_.fetch_sub(1, std::memory_order_relaxed);
+  return fail(why);
+}
+
+inline result<operation*> endpoint_core::begin(peer_id peer, op direction, const submit_options& options, std::chrono::nanoseconds started, auto&& load) {
+  if (running_.fetch_add(1, std::memory_order_relaxed) >= options_.max_running) {
+    return refuse(nullptr, error(errc::would_block, {.available = options_.max_running, .what = "too many transfers are running: make progress, then try again"}));
+  }
+  operation* fresh = acquire();
+  if (fresh == nullptr) return refuse(nullptr, error(errc::no_memory));
+  if (side->closed.load(std::memory_order_acquire)) return refuse(fresh, error(errc::closed, {.what = "this endpoint is closed"}));
+  if (options.notify && (!caps_.notifies || direction != op::put)) {
+    return refuse(fresh, error(errc::unsupported, {.what = "this transport cannot notify, or the batch is not a put"}));
+  }
+  if (direction == op::get && !caps_.serves_get) return refuse(fresh, error(errc::unsupported, {.what = "this transport cannot get"}));
+  result<void> loaded;
+  LADING_TRY {
+    loaded = pin_peer(*fresh, peer);
+    if (loaded) loaded = load(*fresh);
+  }
+  LADING_CATCH_BAD_ALLOC(loaded = fail(errc::no_memory))
+  if (!loaded) return refuse(fresh, loaded.error());
+  fresh->direction_ = direction;
+  fresh->submitted_ = started;
+  const auto limit = options.deadline.count() > 0 ? options.deadline : options_.default_deadline;
+  fresh->deadline_ = limit < std::chrono::nanoseconds::max() - started ? started + limit : std::chrono::nanoseconds::max();
+  fresh->notify_tag_ = options.notify_tag;
+  if (options.notify) fresh->notice_.store(operation::notice::wanted, std::memory_order_relaxed);
+  // One more than there are slices, so that the transfer does not end before submit is done with it.
+  fresh->left_.store(fresh->slices_.size() + 1, std::memory_order_release);
+  launch(*fresh);
+  return fresh;
+}
+
+inline result<operation*> endpoint_core::submit(peer_id peer, op direction, std::span<const slice> slices, const submit_options& options) {
+  return begin(peer, direction, options, now(), [&](operation& fresh) -> result<void> {
+    fresh.slices_ = slices;
+    return check(fresh, slices);
+  });
+}
+
+inline result<operation*> endpoint_core::submit(const std::shared_ptr<const detail::prepared_state>& prepared, const submit_options& options) {
+  return begin(prepared->peer, prepared->direction, options, now(), [&](operation& fresh) -> result<void> {
+    fresh.prepared_ = prepared;
+    fresh.slices_ = prepared->slices;
+    fresh.durable_ = true;
+    fresh.total_bytes_ = prepared->bytes;
+    for (const region_id id : prepared->locals) {
+      if (auto region = pin_local(fresh, id); !region) return fail(region.error());
+    }
+    for (const remote_region_id id : prepared->remotes) {
+      if (auto region = pin_remote(fresh, id); !region) return fail(region.error());
+    }
+    return {};
+  });
+}
+
+inline result<std::shared_ptr<const detail::prepared_state>> endpoint_core::prepare(peer_id peer, op direction, std::span<const slice> slices) {
+  auto state = std::make_shared<detail::prepared_state>();
+  state->peer = peer;
+  state->direction = direction;
+  state->slices.assign(slices.begin(), slices.end());
+  operation* trial = acquire();
+  if (trial == nullptr) return fail(errc::no_memory);
+  result<void> checked;
+  LADING_TRY {
+    checked = pin_peer(*trial, peer);
+    trial->direction_ = direction;
+    trial->slices_ = state->slices;
+    trial->durable_ = true;
+    if (checked) checked = check(*trial, state->slices);
+    if (checked) {
+      state->bytes = trial->total_bytes_;
+      state->locals = trial->locals_;
+      state->remotes = trial->remotes_;
+      const auto once = [](auto& ids) {
+        std::sort(ids.begin(), ids.end());
+        ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+      };
+      once(state->locals);
+      once(state->remotes);
+      batch view(*trial);
+      std::lock_guard held(drive_);
+      auto plan = driver_->prepare(view);
+      if (plan) {
+        state->plan = std::move(*plan);
+      } else {
+        checked = fail(plan.error());
+      }
+    }
+  }
+  LADING_CATCH_BAD_ALLOC(checked = fail(errc::no_memory))
+  release(*trial);
+  detach(*trial);
+  unreference(*trial);
+  if (!checked) return fail(checked.error());
+  return state;
+}
+
+/// Gives the driver what it takes at once; the rest waits for progress.
+inline void endpoint_core::launch(operation& fresh) noexcept {
+  const auto post_now = [&] {
+    if (fresh.peer_record_->waiting.load(std::memory_order_relaxed) == 0) post_more(fresh);
+  };
+  const auto all_posted = [&] { return fresh.cursor_ == fresh.slices_.size(); };
+  metrics_.count_submitted();
+  if (caps_.concurrent_post) {
+    post_now();
+  } else if (drive_.try_lock()) {
+    post_now();
+    drive_.unlock();
+  }
+  if (!all_posted() && !fresh.durable_) {
+    bool stored = false;
+    LADING_TRY {
+      fresh.own_slices_.assign(fresh.slices_.begin(), fresh.slices_.end());
+      stored = true;
+    }
+    LADING_CATCH_BAD_ALLOC(stored = false)
+    if (stored) {
+      fresh.slices_ = fresh.own_slices_;
+      fresh.durable_ = true;
+      if (caps_.concurrent_post) post_now();
+    } else {
+      const std::size_t rest = fresh.slices_.size() - fresh.cursor_;
+      fresh.failed(std::exchange(fresh.cursor_, fresh.slices_.size()), rest, error(errc::no_memory, {.what = "no memory to queue the slices"}));
+    }
+  }
+  if (!all_posted()) {
+    fresh.counted_waiting_ = true;
+    fresh.peer_record_->waiting.fetch_add(1, std::memory_order_relaxed);
+  }
+  fresh.posted_ = now() - fresh.submitted_;
+  fresh.reported(1);
+  // Ended here and now, it need not be kept among the running ones.
+  if (fresh.phase_.load(std::memory_order_acquire) == operation::phase::released) return detach(fresh);
+  fresh.references_.fetch_add(1, std::memory_order_relaxed);
+  {
+    std::lock_guard held(pool_mutex_);
+    fresh.next_ = inbox_;
+    inbox_ = &fresh;
+    inbox_filled_.store(true, std::memory_order_release);
+  }
+  side->awake.signal();
+}
+
+inline void endpoint_core::post_more(operation& running) noexcept {
+  if (running.cursor_ == running.slices_.size()) return;
+  batch view(running);
+  running.cursor_ += driver_->post(view, running.cursor_);
+}
+
+/// Gives up the regions that the operation has pinned.
+inline void endpoint_core::release(operation& done) noexcept {
+  const bool was_quarantined = done.phase_.load(std::memory_order_relaxed) == operation::phase::ended;
+  for (const region_id id : done.locals_) {
+    if (was_quarantined) side->regions.pinned(number(id)).quarantined.fetch_sub(1, std::memory_order_acq_rel);
+    side->unpin(id);
+  }
+  for (const remote_region_id id : done.remotes_) {
+    remotes.pinned(number(id)).key->release();
+    dead_.bury(remotes.unpin(number(id)));
+  }
+  done.locals_.clear();
+  done.remotes_.clear();
+}
+
+/// Gives up the peer. Only for the thread that took the operation out of the running ones, or never put it there.
+inline void endpoint_core::detach(operation& done) noexcept {
+  if (done.peer_record_ == nullptr) return;
+  if (done.counted_waiting_) done.peer_record_->waiting.fetch_sub(1, std::memory_order_relaxed);
+  done.counted_waiting_ = false;
+  done.peer_record_ = nullptr;
+  dead_.bury(peers_.unpin(number(done.peer_)));
+}
+
+/// Writes the completion and tells whoever counts. The caller has made sure to be the only one.
+inline void endpoint_core::settle(operation& done, bool quarantined) noexcept {
+  completion& how = done.completion_;
+  const auto count = static_cast<std::uint32_t>(done.slices_.size());
+  // A notification goes out only when all slices are done; otherwise what is left is slices.
+  const bool slices_out = quarantined && done.notice_.load(std::memory_order_acquire) != operation::notice::sent;
+  const auto out = slices_out ? static_cast<std::uint32_t>(std::min<std::size_t>(done.left_.load(std::memory_order_acquire), count - done.failed_)) : 0;
+  how.failed = done.failed_ + out;
+  how.done = count - how.failed;
+  how.bytes = done.bytes_.load(std::memory_order_relaxed);
+  how.first_failed = out != 0 ? 0 : done.first_failed_;
+  how.quarantined = quarantined;
+  how.status = done.failed_ != 0 ? done.first_error_ : done.notify_error_;
+  if (quarantined) how.status = fail(done.given_up(), {.needed = count, .available = how.done, .what = "slices are still with the transport: their regions are quarantined"});
+  how.posted = done.posted_;
+  how.finished = now() - done.submitted_;
+  metrics_.count(done.direction_, how);
+  if (options_.observer != nullptr) options_.observer->ended(done.peer_, done.direction_, how);
+}
+
+/// Everything has been reported: sends the notification, or ends the transfer, or lets go what was quarantined.
+inline void endpoint_core::drained(operation& done) noexcept {
+  if (done.notice_.load(std::memory_order_acquire) == operation::notice::wanted) {
+    bool announce = false;
+    {
+      std::lock_guard held(done.lock_);
+      announce = done.failed_ == 0 && !done.settled_;
+    }
+    if (announce) {
+      done.left_.store(1, std::memory_order_release);
+      if (caps_.concurrent_post) {
+        try_notify(done);
+      } else {
+        done.notice_.store(operation::notice::due, std::memory_order_release);  // progress holds the driver
+        side->awake.signal();
+      }
+      return;
+    }
+  }
+  bool first = false;
+  {
+    std::lock_guard held(done.lock_);
+    first = !std::exchange(done.settled_, true);
+  }
+  release(done);
+  if (first) {
+    settle(done, false);
+  } else {
+    metrics_.count_released();
+  }
+  running_.fetch_sub(1, std::memory_order_relaxed);
+  side->awake.signal();
+  done.phase_.store(operation::phase::released, std::memory_order_release);
+}
+
+inline void endpoint_core::try_notify(operation& done) noexcept {
+  done.notice_.store(operation::notice::sent, std::memory_order_release);
+  if (driver_->notify(*done.peer_record_->connection, done.notify_tag_, done)) return;
+  done.notice_.store(operation::notice::due, std::memory_order_release);
+}
+
+/// Drops what the driver has not taken, and asks it to end what it has.
+inline void endpoint_core::give_up(operation& running, errc why, std::chrono::nanoseconds at) noexcept {
+  running.given_up_.store(why, std::memory_order_release);
+  // A cancelled batch may take its time, up to its deadline: its slices end as the transport can.
+  running.drain_until_ = (why == errc::cancelled ? std::max(at, running.deadline_) : at) + options_.drain_limit;
+  driver_->abort(*running.peer_record_->connection, running);
+  const std::size_t rest = running.slices_.size() - running.cursor_;
+  if (rest != 0) running.failed(std::exchange(running.cursor_, running.slices_.size()), rest, error(why, {.what = "given up before it was posted"}));
+}
+
+/// Ends the transfer for its user although slices are still out; their regions stay pinned, and marked, until they come back.
+inline void endpoint_core::quarantine(operation& running) noexcept {
+  {
+    std::lock_guard held(running.lock_);
+    if (running.settled_ || running.left_.load(std::memory_order_acquire) == 0) return;
+    running.settled_ = true;
+    for (const region_id id : running.locals_) side->regions.pinned(number(id)).quarantined.fetch_add(1, std::memory_order_acq_rel);
+    settle(running, true);
+    running.phase_.store(operation::phase::ended, std::memory_order_release);
+  }
+}
+
+inline std::size_t endpoint_core::service(operation& running, std::chrono::nanoseconds at) noexcept {
+  const auto phase = running.phase_.load(std::memory_order_acquire);
+  if (phase != operation::phase::running || running.left_.load(std::memory_order_acquire) == 0) return 0;
+  if (running.given_up() == errc{}) {
+    const errc lost = running.peer_record_->lost.load(std::memory_order_acquire);
+    const errc why = running.cancel_.load(std::memory_order_acquire) ? errc::cancelled : lost != errc{} ? lost : at >= running.deadline_ ? errc::timed_out : errc{};
+    if (why == errc{}) {
+      const std::size_t before = running.cursor_;
+      post_more(running);
+      if (running.counted_waiting_ && running.cursor_ == running.slices_.size()) {
+        running.counted_waiting_ = false;
+        running.peer_record_->waiting.fetch_sub(1, std::memory_order_relaxed);
+      }
+      if (running.notice_.load(std::memory_order_acquire) == operation::notice::due) try_notify(running);
+      return running.cursor_ - before;
+    }
+    give_up(running, why, at);
+    return 1;
+  }
+  if (running.notice_.load(std::memory_order_acquire) == operation::notice::due) {
+    running.notice_.store(operation::notice::sent, std::memory_order_release);
+    running.notified(fail(running.given_up(), {.what = "all bytes arrived, but the notification could not be given"}));
+    return 1;
+  }
+  if (running.given_up() == errc::cancelled && running.peer_record_->lost.load(std::memory_order_acquire) != errc{}) {
+    running.drain_until_ = std::min(running.drain_until_, at + options_.drain_limit);
+  }
+  if (at >= running.drain_until_) {
+    quarantine(running);
+    return 1;
+  }
+  return 0;
+}
+
+/// One round, under drive_.
+inline std::size_t endpoint_core::drive() noexcept {
+  side->awake.clear();
+  std::size_t happened = driver_->progress();
+  if (inbox_filled_.load(std::memory_order_acquire)) {
+    operation* fresh = nullptr;
+    {
+      std::lock_guard held(pool_mutex_);
+      fresh = std::exchange(inbox_, nullptr);
+      inbox_filled_.store(false, std::memory_order_release);
+    }
+    operation* oldest_first = nullptr;
+    while (fresh != nullptr) {
+      operation* next = fresh->next_;
+      fresh->next_ = oldest_first;
+      oldest_first = fresh;
+      fresh = next;
+    }
+    operation** end = &active_;
+    while (*end != nullptr) end = &(*end)->next_;
+    *end = oldest_first;
+  }
+  if (active_ == nullptr) return happened;
+  const auto at = now();
+  for (operation** link = &active_; *link != nullptr;) {
+    operation& each = **link;
+    happened += service(each, at);
+    if (each.phase_.load(std::memory_order_acquire) == operation::phase::released) {
+      *link = each.next_;
+      ++happened;
+      detach(each);
+      unreference(each);
+    } else {
+      link = &each.next_;
+    }
+  }
+  return happened;
+}
+
+inline std::size_t endpoint_core::progress() noexcept {
+  if (!drive_.try_lock()) return 0;
+  const std::size_t happened = drive();
+  sweep();
+  drive_.unlock();
+  return happened;
+}
+
+}  // namespace lading
