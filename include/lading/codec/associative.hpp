@@ -1,0 +1,186 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <lading/codec/counted.hpp>
+
+// Maps and sets, ordered and hashed, unique and multi: a count, then keys (each followed by its mapped value). Ordered ones must arrive in order,
+// duplicates of a unique key are errors; hashed ones are written in iteration order unless encode_options::sort_unordered asks for more.
+
+namespace lading::detail {
+
+template <class T>
+concept hashed = requires { typename T::hasher; };
+
+template <class T>
+concept unique_keys = requires(T& value, typename T::value_type&& item) { value.insert(std::move(item)).second; };
+
+template <class T, bool Map>
+struct wire_associative {
+  using key = typename T::key_type;
+  static constexpr bool fixed = false;
+  static constexpr std::size_t min_size = count_size;
+
+  static consteval std::size_t least_entry() {
+    if constexpr (Map) return min_wire_size<key>() + min_wire_size<typename T::mapped_type>();
+    else return min_wire_size<key>();
+  }
+  static consteval auto list_parts() {
+    if constexpr (Map) return type_list<key, typename T::mapped_type>{};
+    else return type_list<key>{};
+  }
+  using parts = decltype(list_parts());
+
+  static consteval void tag(auto& hash) {
+    constexpr const char* letters = Map ? "mMhH" : "sSkK";
+    hash.add(letters[(hashed<T> ? 2 : 0) + (unique_keys<T> ? 0 : 1)]);
+  }
+
+  template <class Planner>
+  LADING_ALWAYS_INLINE static std::size_t measure(std::size_t offset, const Planner& plan, const T& value) {
+    offset = measure_count<1>(offset, plan, value.size());
+    in_order(plan, value, [&](const auto& entry) LADING_FLATTEN_LAMBDA {
+      if constexpr (Map) {
+        offset = detail::measure(offset, plan, entry.first);
+        offset = detail::measure(offset, plan, entry.second);
+      } else {
+        offset = detail::measure(offset, plan, entry);
+      }
+      return true;
+    });
+    return offset;
+  }
+
+  template <class Writer>
+  LADING_ALWAYS_INLINE static std::byte* put(std::byte* at, const Writer& out, const T& value) {
+    at = put_count<1>(at, out, value.size(), 0);
+    if (at == nullptr) [[unlikely]] return nullptr;
+    const bool sorted = in_order(out, value, [&](const auto& entry) LADING_FLATTEN_LAMBDA {
+      if constexpr (Map) {
+        at = detail::put(at, out, entry.first);
+        if (at != nullptr) [[likely]] at = detail::put(at, out, entry.second);
+      } else {
+        at = detail::put(at, out, entry);
+      }
+      return at != nullptr;
+    });
+    return sorted ? at : nullptr;
+  }
+
+  [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get(const std::byte* at, const reader& in, T& value) {
+    if (in.depth == 0) [[unlikely]] return in.too_deep(at);
+    std::uint32_t count;
+    at = get_count<1, least_entry()>(at, in, count);
+    if (at == nullptr) [[unlikely]] return nullptr;
+    if (count == out_of_band_mark) [[unlikely]] return in.fail(errc::not_canonical, at, "only contiguous numbers travel out of band");
+    value.clear();
+    if constexpr (requires { value.reserve(std::size_t{count}); }) {
+      const std::size_t affordable = allowance(in, at) / (sizeof(typename T::value_type) + 2 * sizeof(void*));
+      value.reserve(count < affordable ? count : affordable);
+    }
+    const reader inner = in.deeper();
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const std::byte* const entry = at;
+      key found_key = make_key();
+      at = detail::get(at, inner, found_key);
+      if (at == nullptr) [[unlikely]] return nullptr;
+      if (!in_sequence(value, found_key)) [[unlikely]] return in.fail(errc::not_canonical, entry, "the keys of an ordered container are not in ascending order");
+      if constexpr (Map) {
+        using mapped = typename T::mapped_type;
+        if constexpr (std::default_initializable<mapped>) {
+          const auto place = insert(value, std::move(found_key), mapped{});
+          if (place == value.end()) [[unlikely]] return in.fail(errc::not_canonical, entry, "a key occurs twice");
+          at = detail::get(at, inner, place->second);
+          if (at == nullptr) [[unlikely]] return nullptr;
+        } else {
+          bool inserted = true;
+          at = get_new<mapped>(at, inner, [&](mapped&& item) { return inserted = insert(value, std::move(found_key), std::move(item)) != value.end(); });
+          if (!inserted) [[unlikely]] return in.fail(errc::not_canonical, entry, "a key occurs twice");
+          if (at == nullptr) [[unlikely]] return nullptr;
+        }
+      } else {
+        if (insert(value, std::move(found_key)) == value.end()) [[unlikely]] return in.fail(errc::not_canonical, entry, "a key occurs twice");
+      }
+    }
+    return at;
+  }
+
+ private:
+  static key make_key() {
+    static_assert(std::default_initializable<key>, "lading: decoding a key needs a default constructor: add one, or use a std::vector of pairs");
+    return key{};
+  }
+
+  static const auto& key_of(const typename T::value_type& entry) noexcept {
+    if constexpr (Map) return entry.first;
+    else return entry;
+  }
+
+  static bool in_sequence(const T& value, const key& next) {
+    if constexpr (hashed<T>) {
+      return true;
+    } else {
+      if (value.empty()) return true;
+      const auto& last = key_of(*std::prev(value.end()));
+      if constexpr (unique_keys<T>) return value.key_comp()(last, next);
+      else return !value.key_comp()(next, last);
+    }
+  }
+
+  /// Where the entry went; end() where its key was there already.
+  template <class... Entry>
+  static auto insert(T& value, Entry&&... entry) {
+    if constexpr (!hashed<T>) {
+      return value.emplace_hint(value.end(), std::forward<Entry>(entry)...);
+    } else if constexpr (unique_keys<T>) {
+      const auto [place, inserted] = value.emplace(std::forward<Entry>(entry)...);
+      return inserted ? place : value.end();
+    } else {
+      return value.emplace(std::forward<Entry>(entry)...);
+    }
+  }
+
+  /// Calls use(entry) for each entry in the order of the wire until it returns false; returns whether it never did.
+  template <class Cursor, class Use>
+  LADING_ALWAYS_INLINE static bool in_order(const Cursor& cursor, const T& value, Use&& use) {
+    if constexpr (hashed<T>) {
+      if (cursor.state->options.sort_unordered) [[unlikely]] return sorted(cursor, value, use);
+    }
+    for (const auto& entry : value) {
+      if (!use(entry)) [[unlikely]] return false;
+    }
+    return true;
+  }
+
+  template <class Cursor, class Use>
+  static bool sorted(const Cursor& cursor, const T& value, Use& use) {
+    if constexpr (requires(const key& k) { { k < k } -> std::convertible_to<bool>; }) {
+      std::vector<const typename T::value_type*> entries;
+      entries.reserve(value.size());
+      for (const auto& entry : value) entries.push_back(&entry);
+      std::stable_sort(entries.begin(), entries.end(), [](const auto* left, const auto* right) { return key_of(*left) < key_of(*right); });
+      for (const auto* entry : entries) {
+        if (!use(*entry)) return false;
+      }
+      return true;
+    } else {
+      cursor.state->fail(errc::unsupported, {.what = "sort_unordered needs keys with operator<"});
+      return false;
+    }
+  }
+};
+
+template <class T>
+struct wire<T, kind::map> : wire_associative<T, true> {};
+
+template <class T>
+struct wire<T, kind::set> : wire_associative<T, false> {};
+
+}  // namespace lading::detail

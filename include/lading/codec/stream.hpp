@@ -1,0 +1,120 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <new>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+#include <lading/codec/types.hpp>
+
+// One value and one contiguous stream: no table, no checksum, no frames. The fastest path, for small values.
+
+namespace lading {
+namespace detail {
+
+template <class T>
+LADING_COLD failure encode_failure(const encode_state& state, const T& value, std::size_t available);
+
+/// Reads `value` from a whole stream or head.
+template <class T>
+[[nodiscard]] LADING_ALWAYS_INLINE bool decode_whole(T& value, bytes_view source, decode_state& state) {
+  const reader in{source.data(), source.data() + source.size(), &state, state.limits.max_depth};
+  LADING_TRY {
+    const std::byte* const end = get(source.data(), in, value);
+    if (end == nullptr) [[unlikely]] {
+      if (!state.has_failed) state.fail(errc::truncated, {.needed = min_wire_size<T>(), .available = source.size()});
+      return false;
+    }
+    if (end != in.end) [[unlikely]] {
+      state.fail(errc::trailing_bytes, {.needed = in.offset(end), .available = source.size(), .what = "the input goes on after the value"});
+      return false;
+    }
+    return true;
+  }
+  LADING_CATCH_BAD_ALLOC(state.fail(errc::no_memory, {.what = "a container could not allocate"}))
+  return false;
+}
+
+}  // namespace detail
+
+/// The bytes that encode_into needs for `value`.
+///
+/// Complexity: linear in the parts of variable size; never allocates (but see codec<T>).
+template <class T>
+[[nodiscard]] std::size_t encoded_size(const T& value) {
+  detail::encode_state state;
+  return detail::measure(0, detail::planner<false>{&state, detail::max_encode_depth}, value);
+}
+
+/// Writes `value` to the beginning of `target`; returns the bytes written, encoded_size(value). Bytes past them are untouched.
+///
+/// Errors:     buffer_too_small (both sizes), size_overflow for a container of 2^32 - 1 elements or more, invalid_value for a variant without
+///             a value, limit_exceeded for a value nested 1,000 deep; the target then holds unspecified bytes.
+/// Lifetime:   borrows nothing after it returns.
+/// Complexity: one pass, one bounds check per run of fixed-size fields; never allocates.
+template <class T>
+[[nodiscard]] result<std::size_t> encode_into(const T& value, bytes_span target) {
+  detail::encode_state state;
+  const detail::writer<false> out{target.data(), target.data() + target.size(), &state, detail::max_encode_depth};
+  const std::byte* const end = detail::put(target.data(), out, value);
+  if (end == nullptr) [[unlikely]] return detail::encode_failure(state, value, target.size());
+  return static_cast<std::size_t>(end - target.data());
+}
+
+/// Reads a T from `source`, which must hold exactly one.
+///
+/// Errors:     truncated, trailing_bytes, invalid_value, not_canonical, misaligned (views), limit_exceeded, no_memory (std::bad_alloc and
+///             std::length_error of containers; other exceptions of user types pass through).
+/// Lifetime:   a T with views (std::string_view, std::span, tensor_view) borrows `source`; a temporary one is rejected at compile time.
+/// Complexity: one pass. Memory: within a factor that follows from T alone of source.size(), checked before it is allocated.
+template <class T>
+[[nodiscard]] result<T> decode_from(bytes_view source, const decode_limits& limits = {}) {
+  detail::decode_state state{.limits = limits};
+  if constexpr (std::default_initializable<T>) {
+    result<T> decoded{T{}};
+    if (!detail::decode_whole(*decoded, source, state)) [[unlikely]] decoded = fail(state.failed);
+    return decoded;
+  } else {
+    // A type with a codec and no default constructor: let an optional-like slot hold it.
+    result<T> decoded = fail(errc::invalid_value);
+    struct slot {
+      result<T>& place;
+    };
+    const detail::reader in{source.data(), source.data() + source.size(), &state, limits.max_depth};
+    LADING_TRY {
+      const std::byte* const end = detail::get_new<T>(source.data(), in, [&](T&& made) { return decoded = std::move(made), true; });
+      if (end == nullptr) return fail(state.failed);
+      if (end != in.end) return fail(errc::trailing_bytes, {.needed = in.offset(end), .available = source.size(), .what = "the input goes on after the value"});
+      return decoded;
+    }
+    LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.what = "a container could not allocate"}))
+  }
+}
+
+/// As decode_from, into an existing object: what it has allocated is used again. On error `value` is valid but unspecified.
+template <class T>
+[[nodiscard]] result<void> decode_into(T& value, bytes_view source, const decode_limits& limits = {}) {
+  detail::decode_state state{.limits = limits};
+  if (!detail::decode_whole(value, source, state)) [[unlikely]] return fail(state.failed);
+  return {};
+}
+
+template <class T, class Source>
+  requires(detail::borrows<T> && detail::owning_temporary<Source> && std::convertible_to<Source, bytes_view>)
+result<T> decode_from(Source&&, const decode_limits& = {}) = delete;  // lading: the views in T would outlive the temporary that they borrow
+
+template <class T, class Source>
+  requires(detail::borrows<T> && detail::owning_temporary<Source> && std::convertible_to<Source, bytes_view>)
+result<void> decode_into(T&, Source&&, const decode_limits& = {}) = delete;  // lading: the views in T would outlive the temporary that they borrow
+
+template <class T>
+failure detail::encode_failure(const encode_state& state, const T& value, std::size_t available) {
+  if (state.failed.code() != errc::buffer_too_small) return failure(state.failed);
+  return fail(errc::buffer_too_small, {.needed = encoded_size(value), .available = available, .offset = state.failed.details().offset,
+                                       .what = "pass a target of encoded_size(value) bytes"});
+}
+
+}  // namespace lading

@@ -1,0 +1,152 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include <lading/codec/cursor.hpp>
+#include <lading/codec/kind.hpp>
+#include <lading/reflect/diagnose.hpp>
+#include <lading/reflect/fields.hpp>
+
+namespace lading::detail {
+
+/// How values of T are written and read. One specialisation per kind, in the header of its family, with the members
+///
+///   parts                 type_list of the types directly inside: recursion, schema and borrowing are found by walking it
+///   fixed                 whether every value takes the same number of bytes (then it can be a field of a record)
+///   tag(hash)             feeds what distinguishes the kind to the schema; the parts follow
+///
+/// and where fixed:         wire_size, wire_align (inside records and arrays), image (the host's object bytes are the wire bytes, once masked),
+///                          mask(bytes) (which bits a value may set), store(to, value), load(from, reader, value) -> bool;
+/// otherwise:              min_size, measure(offset, planner, value) -> offset, put(to, writer, value), get(from, reader, value).
+///
+/// Positions are checked by the caller for fixed types and by the type itself otherwise.
+template <class T, kind Kind = kind_of<T>()>
+struct wire {
+  static_assert(diagnose_unknown<T>());
+  // What follows only keeps the compiler from saying more.
+  using parts = type_list<>;
+  static constexpr bool fixed = true, image = false, borrows = false, owns_payload = false;
+  static constexpr std::size_t wire_size = 1, wire_align = 1, min_size = 1;
+  static consteval void tag(auto&) {}
+  static constexpr void mask(unsigned char*) noexcept {}
+  static void store(std::byte*, const T&) noexcept {}
+  static bool load(const std::byte*, const reader&, T&) noexcept { return false; }
+};
+
+template <class T>
+using wire_of = wire<std::remove_cv_t<T>>;
+
+/// The fewest bytes a value can take: what a declared count is checked against.
+template <class T>
+consteval std::size_t min_wire_size() {
+  if constexpr (wire_of<T>::fixed) return wire_of<T>::wire_size;
+  else return wire_of<T>::min_size;
+}
+
+// Properties found by walking the parts.
+
+template <class T>
+inline constexpr bool is_product = kind_of<std::remove_cv_t<T>>() == kind::product;
+
+template <class Wanted, class... Seen>
+struct reaches {
+  template <class T>
+  static consteval bool from() {
+    using Type = std::remove_cv_t<T>;
+    if constexpr (std::is_same_v<Type, Wanted>) return true;
+    else if constexpr ((std::is_same_v<Type, Seen> || ...)) return false;
+    else if constexpr (is_product<Type>) return reaches<Wanted, Type, Seen...>::within(typename wire<Type>::parts{});
+    else return within(typename wire<Type>::parts{});
+  }
+  template <class... Parts>
+  static consteval bool within(type_list<Parts...>) {
+    return (from<Parts>() || ...);
+  }
+};
+
+/// A struct that contains itself through a container or pointer. Only structs can close such a circle.
+template <class T>
+inline constexpr bool recursive = is_product<T> && reaches<T>::within(typename wire_of<T>::parts{});
+
+enum class property { borrows, owns_payload };
+
+template <property Property, class... Seen>
+struct any_part {
+  template <class T>
+  static consteval bool holds() {
+    using Type = std::remove_cv_t<T>;
+    if constexpr ((std::is_same_v<Type, Seen> || ...)) return false;
+    else if constexpr (Property == property::borrows && requires { requires wire<Type>::borrows; }) return true;
+    else if constexpr (Property == property::owns_payload && requires { requires wire<Type>::owns_payload; }) return true;
+    else if constexpr (is_product<Type>) return any_part<Property, Type, Seen...>::within(typename wire<Type>::parts{});
+    else return within(typename wire<Type>::parts{});
+  }
+  template <class... Parts>
+  static consteval bool within(type_list<Parts...>) {
+    return (holds<Parts>() || ...);
+  }
+};
+
+/// A decoded T points into the buffer that it was decoded from.
+template <class T>
+inline constexpr bool borrows = any_part<property::borrows>::template holds<T>();
+
+/// Frames encoded from a T may point into the T.
+template <class T>
+inline constexpr bool owns_payload = any_part<property::owns_payload>::template holds<T>();
+
+/// How much code one T expands to: fields of variable size, counted through nested structs. Large structs are not merged into their callers.
+template <class T, std::size_t Depth = 0>
+consteval std::size_t inline_cost() {
+  if constexpr (Depth > 6) return 100;
+  else if constexpr (wire_of<T>::fixed) return 0;
+  else return []<class... Parts>(type_list<Parts...>) { return ((inline_cost<Parts, Depth + 1>() + ... + std::size_t{1})); }(typename wire_of<T>::parts{});
+}
+
+template <class T>
+consteval bool kept_out_of_line() {
+  if constexpr (!is_product<T> || wire_of<T>::fixed) return false;
+  else if constexpr (recursive<std::remove_cv_t<T>>) return true;
+  else return inline_cost<T>() > 24;
+}
+
+// Schema: see docs/FORMAT.md.
+
+template <class... Ancestors>
+struct describe {
+  template <class T, class Hash>
+  static consteval void type(Hash& hash) {
+    using Type = std::remove_cv_t<T>;
+    if constexpr (is_product<Type>) {
+      constexpr std::size_t up = distance_to<Type>();
+      if constexpr (up != 0) {
+        hash.add('^');
+        hash.add_number(up);
+      } else {
+        hash.add('{');
+        describe<Type, Ancestors...>::parts(hash, typename wire<Type>::parts{});
+        hash.add('}');
+      }
+    } else {
+      wire<Type>::tag(hash);
+      parts(hash, typename wire<Type>::parts{});
+    }
+  }
+
+  template <class Hash, class... Parts>
+  static consteval void parts(Hash& hash, type_list<Parts...>) {
+    (type<Parts>(hash), ...);
+  }
+
+  template <class T>
+  static consteval std::size_t distance_to() {
+    std::size_t distance = 0, found = 0;
+    ((++distance, found == 0 && std::is_same_v<T, Ancestors> ? (found = distance) : 0), ...);
+    return found;
+  }
+};
+
+}  // namespace lading::detail
