@@ -11,7 +11,7 @@ namespace lading {
 template <class Type>
 concept block_hasher = requires(Type& hasher, const void* block, std::size_t size) { hasher.update(block, size); };
 
-/// Copies `size` bytes and passes them to `hasher.update` on the way: each block is hashed while it is in the nearest cache.
+/// Copies `size` bytes and passes them to `hasher.update` on the way: each block is hashed while copying has left it in a near cache.
 ///
 /// Complexity: one pass over the memory; sizes from `streaming_threshold` on are written past the caches.
 template <block_hasher Hasher>
@@ -21,12 +21,12 @@ void copy_hashing(void* target, const void* source, std::size_t size, Hasher& ha
   const bool streaming = mode == copy_mode::streaming || (mode == copy_mode::automatic && size >= detail::streaming_threshold);
   while (size != 0) {
     const std::size_t block = size < detail::hashing_block ? size : detail::hashing_block;
-    hasher.update(from, block);
     if (streaming) {
       detail::stream_unfenced(to, from, block);
     } else {
-      std::memcpy(to, from, block);
+      detail::copy_cached(to, from, block);
     }
+    hasher.update(from, block);
     to += block;
     from += block;
     size -= block;

@@ -78,7 +78,8 @@ concept packed_layout =
 template <packed_layout Layout>
 class payload_cursor {
  public:
-  static constexpr std::size_t limit = Layout::max_size < ~std::size_t{0} ? static_cast<std::size_t>(Layout::max_size) : ~std::size_t{0};
+  /// The largest buffer: what the layout can say, and no more than an object can have, so that rounding up never wraps.
+  static constexpr std::size_t limit = Layout::max_size < PTRDIFF_MAX ? static_cast<std::size_t>(Layout::max_size) : std::size_t{PTRDIFF_MAX};
 
   /// Whether a header and a table of `count` entries fit the layout.
   [[nodiscard]] static constexpr bool fits(std::size_t count) noexcept { return count <= (limit - Layout::header_size) / Layout::entry_size; }
@@ -88,14 +89,15 @@ class payload_cursor {
 
   /// Gives a payload of `size` bytes its offset; false where it does not fit the layout, and the cursor stays.
   [[nodiscard]] constexpr bool place(std::size_t size, std::size_t& offset) noexcept {
-    constexpr std::size_t mask = Layout::payload_alignment - 1;
-    if (end_ > limit - mask) return false;
-    const std::size_t begin = (end_ + mask) & ~mask;
-    if (size > limit - begin) return false;
+    const std::size_t begin = next();
+    if (begin > limit || size > limit - begin) return false;
     offset = begin;
     end_ = begin + size;
     return true;
   }
+
+  /// Where the next payload begins.
+  [[nodiscard]] constexpr std::size_t next() const noexcept { return align_up<std::size_t>(end_, Layout::payload_alignment); }
 
   /// The end of the last payload, or of the table where there is none: in the end the buffer's size.
   [[nodiscard]] constexpr std::size_t end() const noexcept { return end_; }
@@ -103,6 +105,22 @@ class payload_cursor {
  private:
   std::size_t end_;
 };
+
+namespace detail {
+
+/// The index of the first byte that is not zero, `size` where all are. For gaps: short, and nearly always zero.
+[[nodiscard]] inline std::size_t first_non_zero(const std::byte* source, std::size_t size) noexcept {
+  std::size_t at = 0;
+  for (; size - at >= 8; at += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, source + at, 8);
+    if (word != 0) break;
+  }
+  while (at < size && source[at] == std::byte{0}) ++at;
+  return at;
+}
+
+}  // namespace detail
 
 /// Writes everything but the payloads of a packed buffer: header, table, and the zeros between.
 ///

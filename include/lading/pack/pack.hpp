@@ -50,9 +50,9 @@ template <frame_range Items>
 }
 
 /// Payloads of buffers from this size on are written past the caches ...
-inline constexpr std::size_t streaming_pack_size = std::size_t{4} << 20;
+inline constexpr std::size_t streaming_pack_size = streaming_threshold;
 /// ... where they are at least this large.
-inline constexpr std::size_t streaming_payload_size = std::size_t{16} << 10;
+inline constexpr std::size_t streaming_payload_size = std::size_t{4} << 10;
 
 [[nodiscard]] constexpr copy_mode pack_copy_mode(std::size_t packed_size, std::size_t payload_size) noexcept {
   return packed_size >= streaming_pack_size && payload_size >= streaming_payload_size ? copy_mode::streaming : copy_mode::cached;

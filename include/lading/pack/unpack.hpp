@@ -102,46 +102,54 @@ struct unpacker {
     return header;
   }
 
-  /// Every entry against buffer and layout.
-  template <class Layout>
-  static result<void> check_entries(bytes_view packed, const std::byte* table, const packed_header& header, bool strict) {
+  /// Every entry against buffer and layout: in strict mode only the table that pack_into would write passes.
+  template <class Layout, bool Strict>
+  static result<void> check_entries(bytes_view packed, const std::byte* table, const packed_header& header) {
+    const std::size_t size = packed.size();
     const auto count = static_cast<std::size_t>(header.count);
-    payload_cursor<Layout> cursor(count);
-    const std::size_t table_end = cursor.end();
+    const std::size_t table_end = payload_cursor<Layout>(count).end();
+    const std::uint64_t hash_mask = header.checked ? 0 : ~std::uint64_t{0};  // what must not be set in a hash
+    if (Strict && size > payload_cursor<Layout>::limit) [[unlikely]] {
+      return fail(errc::trailing_bytes, {.needed = payload_cursor<Layout>::limit, .available = size, .what = "the buffer is larger than any of this layout"});
+    }
+    std::size_t end = table_end;
     for (std::size_t i = 0; i < count; ++i) {
       packed_entry entry;
       const bool reserved_clear = Layout::read_entry(table + i * Layout::entry_size, entry);
-      if (!reserved_clear || (entry.hash != 0 && !header.checked)) [[unlikely]] {
-        return fail(errc::bad_header, {.offset = Layout::header_size + i * Layout::entry_size,
-                                       .item = i,
-                                       .what = reserved_clear ? "there is a checksum, but the header says that there is none" : "a reserved field of the entry is set"});
+      const std::size_t expected = align_up<std::size_t>(end, Layout::payload_alignment);  // end <= size <= limit
+      const bool placed = Strict ? entry.offset == expected : entry.offset >= table_end;
+      if (!placed || !reserved_clear || (entry.hash & hash_mask) != 0 || !range_inside(entry.offset, entry.size, std::uint64_t{size})) [[unlikely]] {
+        return bad_entry(entry, {.needed = size, .available = table_end, .offset = Layout::header_size + i * Layout::entry_size, .item = i},
+                         reserved_clear && (entry.hash & hash_mask) == 0);
       }
-      if (entry.offset < table_end || !range_inside(entry.offset, entry.size, std::uint64_t{packed.size()})) [[unlikely]] {
-        return out_of_bounds(entry, i, table_end, packed.size());
-      }
-      if (!strict) continue;
-      const std::size_t gap = cursor.end();
-      std::size_t offset = 0;
-      if (!cursor.place(static_cast<std::size_t>(entry.size), offset) || offset != entry.offset) [[unlikely]] {
-        return fail(errc::not_canonical, {.offset = entry.offset, .item = i, .what = "the payload does not lie where the sizes before it put it"});
-      }
-      for (std::size_t at = gap; at < offset; ++at) {
-        if (packed[at] != std::byte{0}) return fail(errc::not_canonical, {.offset = at, .item = i, .what = "a byte before the payload is not zero"});
+      if constexpr (Strict) {
+        if (const std::size_t zeros = first_non_zero(packed.data() + end, expected - end); zeros != expected - end) [[unlikely]] {
+          return fail(errc::not_canonical, {.offset = end + zeros, .item = i, .what = "a byte before the payload is not zero"});
+        }
+        end = expected + static_cast<std::size_t>(entry.size);
       }
     }
-    if (strict && cursor.end() != packed.size()) {
-      return fail(errc::trailing_bytes, {.needed = cursor.end(), .available = packed.size(), .what = "the buffer goes on after the last payload: pass its exact size"});
+    if (Strict && end != size) {
+      return fail(errc::trailing_bytes, {.needed = end, .available = size, .what = "the buffer goes on after the last payload: pass its exact size"});
     }
     return {};
   }
 
-  LADING_COLD static failure out_of_bounds(const packed_entry& entry, std::size_t item, std::size_t table_end, std::size_t buffer_size) {
+  /// Says what is wrong with an entry; `where` holds the buffer's size, the table's end, and the entry's own offset and index.
+  LADING_COLD static failure bad_entry(const packed_entry& entry, const error_details& where, bool reserved_clear) {
+    const std::uint64_t size = where.needed, table_end = where.available;
+    if (!reserved_clear) {
+      return fail(errc::bad_header, {.offset = where.offset, .item = where.item, .what = "the entry has a reserved field set, or a checksum in a buffer without checksums"});
+    }
     const bool early = entry.offset < table_end;
-    return fail(errc::entry_out_of_bounds, {.needed = entry.size,
-                                            .available = early || entry.offset > buffer_size ? 0 : buffer_size - entry.offset,
-                                            .offset = entry.offset,
-                                            .item = item,
-                                            .what = early ? "the payload begins inside header or table" : "the payload ends behind the buffer"});
+    if (early || !range_inside(entry.offset, entry.size, size)) {
+      return fail(errc::entry_out_of_bounds, {.needed = entry.size,
+                                              .available = early || entry.offset > size ? 0 : size - entry.offset,
+                                              .offset = entry.offset,
+                                              .item = where.item,
+                                              .what = early ? "the payload begins inside header or table" : "the payload ends behind the buffer"});
+    }
+    return fail(errc::not_canonical, {.offset = entry.offset, .item = where.item, .what = "the payload does not lie where the sizes before it put it"});
   }
 
   template <class Layout>
@@ -169,7 +177,9 @@ struct unpacker {
     std::memcpy(copy, first, Layout::header_size);
     std::memcpy(table, packed.data() + Layout::header_size, table_size);
 
-    if (const auto fine = check_entries<Layout>(packed, table, *header, options.strict || Layout::always_strict); !fine) return fail(fine.error());
+    const bool strict = Layout::always_strict || options.strict;
+    const auto fine = strict ? check_entries<Layout, true>(packed, table, *header) : check_entries<Layout, Layout::always_strict>(packed, table, *header);
+    if (!fine) return fail(fine.error());
     if constexpr (Layout::has_checksum) {
       if (header->checked && Layout::table_hash(copy, count) != header->hash) {
         return fail(errc::checksum_mismatch, {.offset = 0, .what = "header and table are not those that were packed"});
