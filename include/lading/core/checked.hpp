@@ -16,9 +16,13 @@ template <std::unsigned_integral Number>
 /// product = left * right; false where it does not fit, and product is then unspecified.
 template <std::unsigned_integral Number>
 [[nodiscard]] constexpr bool checked_multiply(Number left, Number right, Number& product) noexcept {
+#if defined(__GNUC__) || defined(__clang__)
+  return !__builtin_mul_overflow(left, right, &product);  // neither compiler makes this of the division below
+#else
   if (right != 0 && left > std::numeric_limits<Number>::max() / right) return false;
   product = static_cast<Number>(left * right);
   return true;
+#endif
 }
 
 /// rounded = the smallest multiple of `alignment` (a power of two) that is not below `value`; false where it does not fit.

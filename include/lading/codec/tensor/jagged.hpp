@@ -235,7 +235,7 @@ class jagged {
   [[nodiscard]] result<std::int64_t*> prepare(lading::dtype type, shape_ref values_shape, std::size_t row_count) {
     tensor_view next;
     view_ = jagged_view();
-    if (result<void> shaped = next.set_shape(type, values_shape); !shaped) return fail(shaped.error());
+    if (!next.set_shape(type, values_shape)) return next.explain(type, values_shape);
     std::uint64_t at = 0;
     std::uint64_t size = 0;
     if (row_count > (max_tensor_bytes / 2) / sizeof(std::int64_t) || !checked_align_up<std::uint64_t>(next.size_bytes(), alignof(std::int64_t), at) ||

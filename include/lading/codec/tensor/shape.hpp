@@ -154,25 +154,28 @@ class extents {
   std::uint8_t rank_ = 0;
 };
 
-/// Writes the strides of a compact row-major tensor and its item count; false where a dimension is negative or its bytes exceed max_tensor_bytes.
+/// Sets shape and compact row-major strides; false where a dimension is negative or the bytes exceed max_tensor_bytes.
 ///
-/// A dimension of 0 counts as 1 in the strides and in the check, so that no slice of an empty tensor can overflow either.
-[[nodiscard]] LADING_ALWAYS_INLINE bool set_compact(extents& dimensions, std::size_t size_of_item, std::int64_t& item_count) noexcept {
-  const std::int64_t* shape = dimensions.shape();
+/// A dimension of 0 counts as 1 in the strides and in the check, so that no slice of an empty tensor can overflow either. `shape` is read
+/// once, for it may lie in memory that a peer can write; it is as long as `dimensions`, and may be theirs.
+[[nodiscard]] LADING_ALWAYS_INLINE bool set_compact(extents& dimensions, const std::int64_t* shape, std::size_t size_of_item, std::int64_t& item_count) noexcept {
+  std::int64_t* own_shape = dimensions.shape();
   std::int64_t* strides = dimensions.strides();
+  std::uint64_t count = 1;    // may wrap, and is then refused by `product`, which is never 0 instead
   std::uint64_t product = 1;
-  bool is_right = true;
-  bool is_empty = false;
+  std::int64_t signs = 0;
+  bool fits = true;
   for (std::size_t i = dimensions.rank(); i-- > 0;) {
     const std::int64_t size = shape[i];
+    own_shape[i] = size;
     strides[i] = static_cast<std::int64_t>(product);
-    is_empty |= size == 0;
-    is_right &= size >= 0;
-    is_right &= checked_multiply<std::uint64_t>(product, size > 1 ? static_cast<std::uint64_t>(size) : 1, product);
+    signs |= size;
+    count *= static_cast<std::uint64_t>(size);
+    fits &= checked_multiply<std::uint64_t>(product, size == 0 ? 1 : static_cast<std::uint64_t>(size), product);
   }
-  is_right &= product <= max_tensor_bytes / size_of_item;
-  item_count = is_empty ? 0 : static_cast<std::int64_t>(product);
-  return is_right;
+  fits &= checked_multiply<std::uint64_t>(product, size_of_item, product);
+  item_count = static_cast<std::int64_t>(count);
+  return fits && product <= max_tensor_bytes && signs >= 0;
 }
 
 /// sum += (size - 1) * |stride|, how far a dimension of at least one index reaches; false where it does not fit.

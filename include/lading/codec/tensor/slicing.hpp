@@ -20,11 +20,11 @@ inline void tensor_view::refresh() noexcept {
   if (count != 0) return;
   // No item will ever be reached, so the compact strides do, which cannot overflow.
   contiguous_ = true;
-  (void)detail::set_compact(extents_, item_size(), item_count_);
+  (void)detail::set_compact(extents_, extents_.shape(), item_size(), item_count_);
 }
 
 inline result<void> tensor_view::set_strided(lading::dtype type, const void* data, shape_ref shape, shape_ref strides) noexcept {
-  if (result<void> shaped = set_shape(type, shape); !shaped) return shaped;
+  if (!set_shape(type, shape)) return refuse(explain(type, shape));
   if (strides.size() != shape.size()) {
     return refuse(fail(errc::invalid_argument, {.needed = shape.size(), .available = strides.size(), .what = "a tensor has one stride for each dimension"}));
   }
@@ -158,8 +158,7 @@ inline result<tensor_view> tensor_view::expand(shape_ref shape) const noexcept {
   result<tensor_view> part;
   detail::extents& extents = part->extents_;
   if (!extents.resize(shape.size())) return detail::fail_extents_memory();
-  for (std::size_t i = 0; i < shape.size(); ++i) extents.shape()[i] = shape[i];
-  if (!detail::set_compact(extents, item_size(), part->item_count_)) return detail::fail_shape(shape.span());
+  if (!detail::set_compact(extents, shape.span().data(), item_size(), part->item_count_)) return detail::fail_shape(shape.span());
   const std::size_t added = shape.size() - rank();
   for (std::size_t i = 0; i < shape.size(); ++i) {
     const std::int64_t before = i < added ? 1 : this->shape()[i - added];

@@ -90,8 +90,8 @@ class tensor {
   [[nodiscard]] static result<tensor> adopt(lading::dtype type, shape_ref shape, aligned_buffer&& buffer) {
     result<tensor> made;
     tensor_view next;
-    if (result<void> shaped = next.set_shape(type, shape); !shaped) {
-      made = fail(shaped.error());
+    if (!next.set_shape(type, shape)) {
+      made = next.explain(type, shape);
     } else if (next.size_bytes() > buffer.size()) {
       made = fail(errc::truncated, {.needed = next.size_bytes(), .available = buffer.size(), .what = "the buffer is too small for the shape"});
     } else {
@@ -197,7 +197,7 @@ class tensor {
 
   [[nodiscard]] result<void> resize_unset(lading::dtype type, shape_ref shape) {
     tensor_view next;
-    if (result<void> shaped = next.set_shape(type, shape); !shaped) return shaped;
+    if (!next.set_shape(type, shape)) return next.explain(type, shape);
     if (next.size_bytes() > buffer_.size()) {
       result<aligned_buffer> larger = aligned_buffer::allocate(next.size_bytes(), alignment);
       if (!larger) return fail(larger.error());

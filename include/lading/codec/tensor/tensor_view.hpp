@@ -83,9 +83,10 @@ class tensor_view {
   /// from_bytes() over an existing view, the fastest way: nothing is returned by value.
   ///
   /// Errors: as for from_bytes(); the view is then an empty one.
-  [[nodiscard]] result<void> assign(lading::dtype type, shape_ref shape, bytes_view bytes) noexcept {
-    if (result<void> shaped = set_shape(type, shape); !shaped) return shaped;
-    if (size_bytes() != bytes.size()) return refuse(fail_size(size_bytes(), bytes.size()));
+  [[nodiscard]] LADING_ALWAYS_INLINE result<void> assign(lading::dtype type, shape_ref shape, bytes_view bytes) noexcept {
+    if (!set_shape(type, shape)) return refuse(explain(type, shape));
+    const std::size_t size = static_cast<std::size_t>(item_count_) * lading::item_size(type);
+    if (size != bytes.size()) return refuse(fail_size(size, bytes.size()));
     data_ = bytes.data();
     return {};
   }
@@ -253,19 +254,19 @@ class tensor_view {
     return seen <= std::byte{1};
   }
 
-  /// The whole of a compact tensor but for where its items are.
-  [[nodiscard]] LADING_ALWAYS_INLINE result<void> set_shape(lading::dtype type, shape_ref shape) noexcept {
+  /// The whole of a compact tensor but for where its items are; false where explain() says why, and the view is then to be refused.
+  [[nodiscard]] LADING_ALWAYS_INLINE bool set_shape(lading::dtype type, shape_ref shape) noexcept {
     const std::size_t size = lading::item_size(type);
-    if (size == 0) return refuse(detail::fail_dtype(type));
-    if (shape.size() > max_rank) return refuse(detail::fail_rank(shape.size()));
-    if (!extents_.resize(shape.size())) return refuse(detail::fail_extents_memory());
-    // The dimensions are read once: they may lie in memory that a peer can write.
-    for (std::size_t i = 0; i < shape.size(); ++i) extents_.shape()[i] = shape[i];
-    if (!detail::set_compact(extents_, size, item_count_)) return refuse(detail::fail_shape(this->shape()));
-    data_ = nullptr;
+    if (size == 0 || shape.size() > max_rank || !extents_.resize(shape.size())) return false;
     type_ = type;
     contiguous_ = true;
-    return {};
+    return detail::set_compact(extents_, shape.span().data(), size, item_count_);
+  }
+  LADING_COLD [[nodiscard]] failure explain(lading::dtype type, shape_ref shape) const noexcept {
+    if (lading::item_size(type) == 0) return detail::fail_dtype(type);
+    if (shape.size() > max_rank) return detail::fail_rank(shape.size());
+    if (extents_.rank() != shape.size()) return detail::fail_extents_memory();
+    return detail::fail_shape(this->shape());  // the copy that was checked, not what may have changed since
   }
 
   [[nodiscard]] result<void> set_strided(lading::dtype type, const void* data, shape_ref shape, shape_ref strides) noexcept;
