@@ -62,6 +62,7 @@ class LadingConan(ConanFile):
         toolchain.cache_variables["LADING_BUILD_TESTS"] = self._tested()
         toolchain.cache_variables["LADING_TEST_PACKAGING"] = False
         toolchain.cache_variables["LADING_TEST_SOURCES"] = False
+        toolchain.cache_variables["LADING_TEST_HEADERS"] = False
         toolchain.cache_variables["LADING_TEST_LARGE"] = False
         toolchain.cache_variables["LADING_BUILD_EXAMPLES"] = False
         toolchain.cache_variables["LADING_BUILD_FUZZ"] = False
