@@ -42,7 +42,7 @@ function(lading_add_compile_test name)
   add_test(
     NAME ${LADING_TEST_PREFIX}${name}
     COMMAND
-      ${CMAKE_COMMAND} -D "EXPECT_FILE=${arg_EXPECT_FILE}" -P "${PROJECT_SOURCE_DIR}/cmake/compile_test.cmake" -- ${CMAKE_CXX_COMPILER} -std=c++${CMAKE_CXX_STANDARD} -fsyntax-only
+      ${CMAKE_COMMAND} -D "EXPECT_FILE=${arg_EXPECT_FILE}" -P "${PROJECT_SOURCE_DIR}/cmake/compile_test.cmake" -- ${CMAKE_CXX_COMPILER} ${CMAKE_CXX${CMAKE_CXX_STANDARD}_STANDARD_COMPILE_OPTION} -fsyntax-only
       ${arg_OPTIONS} "$<$<BOOL:${own}>:-I$<JOIN:${own},;-I>>" "$<$<BOOL:${foreign}>:-isystem;$<JOIN:${foreign},;-isystem;>>" "${arg_SOURCE}"
     COMMAND_EXPAND_LISTS)
   set_tests_properties(${LADING_TEST_PREFIX}${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 300)
