@@ -16,6 +16,7 @@ foreach(i RANGE ${last})
   endif()
 endforeach()
 
+set(ENV{LC_ALL} C)  # what is expected is in English
 execute_process(COMMAND ${command} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
 list(JOIN command " " line)
 
