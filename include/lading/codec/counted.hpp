@@ -4,13 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include <lading/codec/dispatch.hpp>
 #include <lading/core/endian.hpp>
 #include <lading/memory/copy.hpp>
 
 // The head that every counted thing has: a 32-bit count and, before elements of fixed size, zero bytes up to their natural alignment, counted from
-// the start of the stream. Without elements there is no padding.
+// the start of the stream; there even when no elements follow, so that where they begin does not wait for the count.
 
 namespace lading::detail {
 
@@ -18,9 +19,9 @@ inline constexpr std::size_t count_size = 4;
 
 /// Zero bytes between a count that ends at `offset` and elements of this alignment.
 template <std::size_t Align>
-LADING_ALWAYS_INLINE constexpr std::size_t padding_at(std::size_t offset, std::size_t count) noexcept {
+LADING_ALWAYS_INLINE constexpr std::size_t padding_at(std::size_t offset) noexcept {
   if constexpr (Align <= 1) return 0;
-  else return count == 0 ? 0 : (0 - offset) & (Align - 1);
+  else return (0 - offset) & (Align - 1);
 }
 
 /// The offset of the elements of a sequence that begins at `offset`.
@@ -31,7 +32,7 @@ LADING_ALWAYS_INLINE std::size_t measure_count(std::size_t offset, const Planner
                                     .what = "more elements than a stream can count: encode() sends contiguous numbers as frames of any size"});
   }
   offset += count_size;
-  return offset + padding_at<Align>(offset, count);
+  return offset + padding_at<Align>(offset);
 }
 
 /// Writes the count and padding in front of `bytes` bytes of elements, for which there is room as well; returns where they go.
@@ -41,14 +42,31 @@ LADING_ALWAYS_INLINE std::byte* put_count(std::byte* at, const Writer& out, std:
     return out.fail(errc::size_overflow, {.needed = count, .available = max_count, .offset = static_cast<std::uint64_t>(at - out.begin),
                                           .what = "more elements than a stream can count: encode() sends contiguous numbers as frames of any size"});
   }
-  const std::size_t padding = padding_at<Align>(static_cast<std::size_t>(at - out.begin) + count_size, count);
+  const std::size_t padding = padding_at<Align>(static_cast<std::size_t>(at - out.begin) + count_size);
   if (out.room(at) < count_size + padding + bytes) [[unlikely]] return out.full(at);
   store_little(at, static_cast<std::uint32_t>(count));
   at += count_size;
   if constexpr (Align > 1) {
     if (count != 0) [[likely]] std::memset(at, 0, Align);  // one store: the elements take at least Align bytes, and overwrite the rest
+    else std::memset(at, 0, padding);
   }
   return at + padding;
+}
+
+/// Whether `padding` bytes are zero, given that `count` elements of at least Align bytes follow them.
+template <std::size_t Align>
+[[nodiscard]] LADING_ALWAYS_INLINE bool is_zero(const std::byte* at, std::size_t padding, std::size_t count) noexcept {
+  if constexpr (Align <= 8) {
+    if (count != 0) [[likely]] {
+      using word = std::conditional_t<Align == 2, std::uint16_t, std::conditional_t<Align == 4, std::uint32_t, std::uint64_t>>;
+      // The elements make a whole word readable; the padding is its low end.
+      return (std::uint64_t{load_little<word>(at)} & ((std::uint64_t{1} << (8 * padding)) - 1)) == 0;
+    }
+  }
+  for (std::size_t i = 0; i < padding; ++i) {
+    if (at[i] != std::byte{0}) return false;
+  }
+  return true;
 }
 
 /// Reads a count and checks that so many elements of `least` bytes can follow. `count` may come back as out_of_band_mark, with nothing checked.
@@ -65,20 +83,11 @@ template <std::size_t Align, std::size_t Least>
       return nullptr;
     }
   } else {
-    const std::size_t padding = padding_at<Align>(in.offset(at), count);
+    const std::size_t padding = padding_at<Align>(in.offset(at));
     if (in.left(at) < padding + std::uint64_t{count} * Least) [[unlikely]] return in.truncated(at, padding + std::uint64_t{count} * Least);
     if constexpr (Align > 1) {
-      if (count != 0) [[likely]] {
-        using word = std::conditional_t<Align == 2, std::uint16_t, std::conditional_t<Align == 4, std::uint32_t, std::uint64_t>>;
-        // The elements take at least Align bytes, so a whole word can be read; the padding is its low end.
-        const std::size_t low = padding < sizeof(word) ? padding : sizeof(word) - 1;
-        std::uint64_t stray = std::uint64_t{load_little<word>(at)} & ((std::uint64_t{1} << (8 * low)) - 1);
-        if constexpr (Align > 8) {
-          for (std::size_t i = low; i < padding; ++i) stray |= static_cast<std::uint64_t>(at[i]);
-        }
-        if (stray != 0) [[unlikely]] return in.fail(errc::not_canonical, at, "the padding before an array is not zero");
-        at += padding;
-      }
+      if (!is_zero<Align>(at, padding, count)) [[unlikely]] return in.fail(errc::not_canonical, at, "the padding before an array is not zero");
+      at += padding;
     }
   }
   return at;

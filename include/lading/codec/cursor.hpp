@@ -10,7 +10,6 @@
 #include <lading/core/config.hpp>
 #include <lading/core/limits.hpp>
 #include <lading/core/result.hpp>
-#include <lading/memory/strided.hpp>
 
 // Writing and reading pass a position by value and return the next one, nullptr after an error: positions then live in registers. What is needed
 // only after an error, or once per value, is behind a pointer.
@@ -24,12 +23,14 @@ inline constexpr std::size_t max_count = 0xfffffffeU;
 /// How deep a value may nest when it is encoded; bounds the stack.
 inline constexpr unsigned max_encode_depth = 1000;
 
-/// One out-of-band payload, borrowed from the value: contiguous where `strided` is false.
+/// One out-of-band payload, borrowed from the value: contiguous bytes, or a source that copies any range of them.
 struct payload {
-  const std::byte* data = nullptr;
+  const std::byte* data = nullptr;  ///< null where it has to be gathered
   std::size_t size = 0;
-  bool strided = false;
-  strided_source source{};  ///< its shape and strides point into the value
+  const void* source = nullptr;
+  void (*gather)(const void* source, std::byte* target, std::size_t begin, std::size_t end) = nullptr;
+
+  [[nodiscard]] bool contiguous() const noexcept { return gather == nullptr; }
 };
 
 // Errors are noted out of line by functions that return nothing, and `return nullptr` stays where the compiler sees it.

@@ -28,8 +28,9 @@ struct wire<T, kind::hook> {
   static consteval void tag(auto&) {}
   static constexpr void mask(unsigned char*) noexcept {}
 
-  /// A representation that is a temporary and owns its elements cannot lend them to frames.
-  static constexpr bool lends = std::is_lvalue_reference_v<decltype(codec<T>::to(std::declval<const T&>()))> || !detail::owns_payload<inner>;
+  /// A representation that is a temporary and holds what frames would point to cannot lend them to frames.
+  static constexpr bool lends = std::is_lvalue_reference_v<decltype(codec<T>::to(std::declval<const T&>()))> ||
+                                (!detail::owns_payload<inner> && !detail::gathers<inner>);
 
   LADING_ALWAYS_INLINE static void store(std::byte* to, const T& value) { store_fixed(to, static_cast<const inner&>(codec<T>::to(value))); }
 

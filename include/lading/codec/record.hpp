@@ -65,66 +65,73 @@ LADING_ALWAYS_INLINE bool layout_matches() noexcept {
   }
 }
 
+/// Whole objects under their mask, in words as wide as fit: 32 bytes, then 8, then what is left.
 template <class T>
 struct masked {
-  static constexpr auto bytes = wire_mask<T>();
-  static constexpr std::size_t words = sizeof(T) / 8, tail = sizeof(T) % 8;
-
-  template <std::size_t Index>
-  static consteval std::uint64_t word() {
-    std::uint64_t mask = 0;
-    for (std::size_t byte = 0; byte < 8; ++byte) {
-      const std::size_t shift = little_endian_host ? byte : 7 - byte;
-      mask |= static_cast<std::uint64_t>(bytes[Index * 8 + byte]) << (8 * shift);
-    }
-    return mask;
-  }
+  static constexpr auto mask = wire_mask<T>();
 
   LADING_ALWAYS_INLINE static void copy(std::byte* to, const void* from) noexcept {
     const auto* source = static_cast<const std::byte*>(from);
-    [&]<std::size_t... Index>(std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA {
-      (copy_word<Index>(to, source), ...);
-    }(std::make_index_sequence<words>{});
-    if constexpr (tail != 0) {
-      std::uint64_t last = 0;
-      std::memcpy(&last, source + words * 8, tail);
-      last &= word<words>();
-      std::memcpy(to + words * 8, &last, tail);
-    }
+    for_each_word([&]<class Word>(std::size_t at, std::size_t size) LADING_FLATTEN_LAMBDA {
+      Word bits{}, allowed{};
+      std::memcpy(&bits, source + at, size);
+      std::memcpy(&allowed, mask.data() + at, sizeof(Word));
+      bits &= allowed;
+      std::memcpy(to + at, &bits, size);
+    });
   }
 
   [[nodiscard]] LADING_ALWAYS_INLINE static bool valid(const std::byte* from) noexcept {
-    std::uint64_t stray = 0;
-    [&]<std::size_t... Index>(std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA {
-      ((stray |= stray_bits<Index>(from)), ...);
-    }(std::make_index_sequence<words>{});
-    if constexpr (tail != 0) {
-      std::uint64_t last = 0;
-      std::memcpy(&last, from + words * 8, tail);
-      stray |= last & ~word<words>();
-    }
-    return stray == 0;
+    wide stray{};
+    std::uint64_t narrow_stray = 0;
+    for_each_word([&]<class Word>(std::size_t at, std::size_t size) LADING_FLATTEN_LAMBDA {
+      Word bits{}, allowed{};
+      std::memcpy(&bits, from + at, size);
+      std::memcpy(&allowed, mask.data() + at, sizeof(Word));
+      if constexpr (sizeof(Word) == sizeof(wide)) stray |= bits & ~allowed;
+      else narrow_stray |= bits & ~allowed;
+    });
+    std::uint64_t lanes[sizeof(wide) / 8];
+    std::memcpy(lanes, &stray, sizeof(wide));
+    for (const std::uint64_t lane : lanes) narrow_stray |= lane;
+    return narrow_stray == 0;
   }
 
  private:
-  template <std::size_t Index>
-  LADING_ALWAYS_INLINE static void copy_word(std::byte* to, const std::byte* from) noexcept {
-    std::uint64_t bits;
-    std::memcpy(&bits, from + Index * 8, 8);
-    bits &= word<Index>();
-    std::memcpy(to + Index * 8, &bits, 8);
-  }
-  template <std::size_t Index>
-  LADING_ALWAYS_INLINE static std::uint64_t stray_bits(const std::byte* from) noexcept {
-    if constexpr (word<Index>() == ~std::uint64_t{0}) {
-      return 0;
-    } else {
-      std::uint64_t bits;
-      std::memcpy(&bits, from + Index * 8, 8);
-      return bits & ~word<Index>();
-    }
+#if defined(__GNUC__) || defined(__clang__)
+  using wide = std::uint64_t __attribute__((vector_size(32)));
+#else
+  using wide = std::uint64_t;
+#endif
+
+  template <class Use>
+  LADING_ALWAYS_INLINE static void for_each_word(Use&& use) noexcept {
+    constexpr std::size_t wides = sizeof(T) / sizeof(wide), rest = wides * sizeof(wide), words = (sizeof(T) - rest) / 8, tail = sizeof(T) % 8;
+    [&]<std::size_t... Index>(std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA {
+      (use.template operator()<wide>(Index * sizeof(wide), sizeof(wide)), ...);
+    }(std::make_index_sequence<wides>{});
+    [&]<std::size_t... Index>(std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA {
+      (use.template operator()<std::uint64_t>(rest + Index * 8, 8), ...);
+    }(std::make_index_sequence<words>{});
+    if constexpr (tail != 0) use.template operator()<std::uint64_t>(rest + words * 8, tail);
   }
 };
+
+/// Whether the bytes of a whole T are those of a value.
+template <class T>
+[[nodiscard]] LADING_ALWAYS_INLINE bool all_valid(const std::byte* from) noexcept {
+  if constexpr (wire_of<T>::dense) return true;
+  else return masked<T>::valid(from);
+}
+
+/// The T that valid bytes hold.
+template <class T>
+[[nodiscard]] LADING_ALWAYS_INLINE T copy_whole(const std::byte* from) noexcept {
+  T value;
+  // Safety: whole implies trivially copyable, and every bit of the mask may be set in a value.
+  std::memcpy(static_cast<void*>(&value), from, sizeof(T));
+  return value;
+}
 
 /// Writes a fixed-size value; the caller has made sure of wire_size bytes.
 template <class T>
@@ -147,9 +154,7 @@ template <class T>
   static_assert(!std::is_const_v<T>, "lading: a const or reference field cannot be decoded: make it a plain value, or map the type with lading::codec<T>");
   if constexpr (whole<T>) {
     if (layout_matches<T>()) [[likely]] {
-      if constexpr (!Wire::dense) {
-        if (!masked<T>::valid(from)) [[unlikely]] return false;
-      }
+      if (!all_valid<T>(from)) [[unlikely]] return false;
       // Safety: whole implies trivially copyable, and every bit of the mask may be set in a value.
       std::memcpy(static_cast<void*>(&value), from, sizeof(T));
       return true;

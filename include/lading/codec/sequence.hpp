@@ -56,7 +56,7 @@ struct sequence_writing {
       if constexpr (Planner::framed && bulk()) {
         if (count != 0 && bytes >= plan.state->options.out_of_band_threshold && layout_matches<element>()) {
           // Safety: dense elements have no padding, and any object may be read as bytes.
-          if (plan.state->payloads != nullptr) plan.state->payloads->push_back({reinterpret_cast<const std::byte*>(value.data()), bytes, false, {}});
+          if (plan.state->payloads != nullptr) plan.state->payloads->push_back({.data = reinterpret_cast<const std::byte*>(value.data()), .size = bytes});
           return offset + count_size;
         }
       }
@@ -266,14 +266,15 @@ struct wire<T, kind::view> : sequence_writing<T> {
       return false;
     }
     if constexpr (alignof(element) > 1) {
-      if (reinterpret_cast<std::uintptr_t>(from) % alignof(element) != 0 && count != 0) [[unlikely]] {
+      // Arrays are aligned from the beginning of the stream, so it is the beginning that has to be.
+      if (reinterpret_cast<std::uintptr_t>(in.begin) % alignof(element) != 0) [[unlikely]] {
         (void)in.fail(errc::misaligned, from, "a view would be unaligned: let the buffer begin at a multiple of 64, or decode owning values");
         return false;
       }
     }
     if constexpr (!dense<element>) {
       for (std::size_t i = 0; i < count; ++i) {
-        if (!masked<element>::valid(from + i * sizeof(element))) [[unlikely]] {
+        if (!all_valid<element>(from + i * sizeof(element))) [[unlikely]] {
           (void)in.fail(errc::invalid_value, from + i * sizeof(element), "a bool, padding byte or other field has bits that no value sets");
           return false;
         }

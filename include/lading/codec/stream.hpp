@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstring>
 #include <new>
 #include <stdexcept>
 #include <type_traits>
@@ -18,24 +19,44 @@ namespace detail {
 template <class T>
 LADING_COLD failure encode_failure(const encode_state& state, const T& value, std::size_t available);
 
+/// Runs a read; an allocation that fails becomes no_memory.
+template <class Read>
+[[nodiscard]] LADING_ALWAYS_INLINE bool guarded(decode_state& state, Read&& read) {
+  LADING_TRY { return read(); }
+  LADING_CATCH_BAD_ALLOC(state.fail(errc::no_memory, {.what = "a container could not allocate"}))
+  return false;
+}
+
+/// Whether a read that ended at `end` used up its input.
+[[nodiscard]] LADING_ALWAYS_INLINE bool consumed(const std::byte* end, const reader& in) noexcept {
+  if (end == in.end) [[likely]] return end != nullptr || !in.state->has_failed;
+  if (end != nullptr) {
+    in.state->fail(errc::trailing_bytes, {.needed = in.offset(end), .available = in.left(in.begin), .what = "the input goes on after the value"});
+  }
+  return false;
+}
+
 /// Reads `value` from a whole stream or head.
 template <class T>
 [[nodiscard]] LADING_ALWAYS_INLINE bool decode_whole(T& value, bytes_view source, decode_state& state) {
   const reader in{source.data(), source.data() + source.size(), &state, state.limits.max_depth};
-  LADING_TRY {
-    const std::byte* const end = get(source.data(), in, value);
-    if (end == nullptr) [[unlikely]] {
-      if (!state.has_failed) state.fail(errc::truncated, {.needed = min_wire_size<T>(), .available = source.size()});
-      return false;
-    }
-    if (end != in.end) [[unlikely]] {
-      state.fail(errc::trailing_bytes, {.needed = in.offset(end), .available = source.size(), .what = "the input goes on after the value"});
-      return false;
-    }
-    return true;
-  }
-  LADING_CATCH_BAD_ALLOC(state.fail(errc::no_memory, {.what = "a container could not allocate"}))
-  return false;
+  return guarded(state, [&]() LADING_FLATTEN_LAMBDA { return consumed(get(source.data(), in, value), in); });
+}
+
+/// Whether `source` is the bytes of one T that is copied whole.
+template <class T>
+[[nodiscard]] LADING_ALWAYS_INLINE bool holds_one(bytes_view source) noexcept {
+  return source.size() == sizeof(T) && all_valid<T>(source.data());
+}
+
+/// The error for which holds_one was false.
+template <class T>
+[[nodiscard]] LADING_COLD error why_not(bytes_view source, const decode_limits& limits) {
+  if (source.size() < sizeof(T)) return error(errc::truncated, {.needed = sizeof(T), .available = source.size(), .offset = 0, .what = "the input ends inside a value"});
+  decode_state state{.limits = limits};
+  if (source.size() > sizeof(T)) state.fail(errc::trailing_bytes, {.needed = sizeof(T), .available = source.size(), .what = "the input goes on after the value"});
+  else state.fail_at(errc::invalid_value, 0, "a bool, padding byte or other field has bits that no value sets");
+  return state.failed;
 }
 
 }  // namespace detail
@@ -57,10 +78,16 @@ template <class T>
 /// Complexity: one pass, one bounds check per run of fixed-size fields; never allocates.
 template <class T>
 [[nodiscard]] result<std::size_t> encode_into(const T& value, bytes_span target) {
+  if constexpr (detail::whole<T>) {  // nothing but a copy: no state to set up
+    if (target.size() >= sizeof(T)) [[likely]] {
+      detail::store_fixed(target.data(), value);
+      return sizeof(T);
+    }
+  }
   detail::encode_state state;
   const detail::writer<false> out{target.data(), target.data() + target.size(), &state, detail::max_encode_depth};
   const std::byte* const end = detail::put(target.data(), out, value);
-  if (end == nullptr) [[unlikely]] return detail::encode_failure(state, value, target.size());
+  if (end == nullptr && state.has_failed) [[unlikely]] return detail::encode_failure(state, value, target.size());
   return static_cast<std::size_t>(end - target.data());
 }
 
@@ -72,31 +99,39 @@ template <class T>
 /// Complexity: one pass. Memory: within a factor that follows from T alone of source.size(), checked before it is allocated.
 template <class T>
 [[nodiscard]] result<T> decode_from(bytes_view source, const decode_limits& limits = {}) {
+  if constexpr (detail::whole<T> && std::is_trivially_default_constructible_v<T>) {
+    if (detail::layout_matches<T>()) [[likely]] {
+      if (detail::holds_one<T>(source)) [[likely]] return detail::copy_whole<T>(source.data());
+      return fail(detail::why_not<T>(source, limits));
+    }
+  }
   detail::decode_state state{.limits = limits};
   if constexpr (std::default_initializable<T>) {
     result<T> decoded{T{}};
     if (!detail::decode_whole(*decoded, source, state)) [[unlikely]] decoded = fail(state.failed);
     return decoded;
   } else {
-    // A type with a codec and no default constructor: let an optional-like slot hold it.
     result<T> decoded = fail(errc::invalid_value);
-    struct slot {
-      result<T>& place;
-    };
     const detail::reader in{source.data(), source.data() + source.size(), &state, limits.max_depth};
-    LADING_TRY {
-      const std::byte* const end = detail::get_new<T>(source.data(), in, [&](T&& made) { return decoded = std::move(made), true; });
-      if (end == nullptr) return fail(state.failed);
-      if (end != in.end) return fail(errc::trailing_bytes, {.needed = in.offset(end), .available = source.size(), .what = "the input goes on after the value"});
-      return decoded;
-    }
-    LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.what = "a container could not allocate"}))
+    const bool done = detail::guarded(state, [&] {
+      return detail::consumed(detail::get_new<T>(source.data(), in, [&](T&& made) { return decoded = std::move(made), true; }), in);
+    });
+    if (!done) return fail(state.failed);
+    return decoded;
   }
 }
 
 /// As decode_from, into an existing object: what it has allocated is used again. On error `value` is valid but unspecified.
 template <class T>
 [[nodiscard]] result<void> decode_into(T& value, bytes_view source, const decode_limits& limits = {}) {
+  if constexpr (detail::whole<T>) {
+    if (detail::layout_matches<T>()) [[likely]] {
+      if (!detail::holds_one<T>(source)) [[unlikely]] return fail(detail::why_not<T>(source, limits));
+      // Safety: whole implies trivially copyable, and the bytes have been checked.
+      std::memcpy(static_cast<void*>(&value), source.data(), sizeof(T));
+      return {};
+    }
+  }
   detail::decode_state state{.limits = limits};
   if (!detail::decode_whole(value, source, state)) [[unlikely]] return fail(state.failed);
   return {};

@@ -1,7 +1,7 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Every family of types that needs no standard header of its own.
+// Every family of types.
 
 #include <lading/codec/array.hpp>        // IWYU pragma: export
 #include <lading/codec/associative.hpp>  // IWYU pragma: export
@@ -10,3 +10,4 @@
 #include <lading/codec/product.hpp>      // IWYU pragma: export
 #include <lading/codec/scalar.hpp>       // IWYU pragma: export
 #include <lading/codec/sequence.hpp>     // IWYU pragma: export
+#include <lading/codec/tensor/wire.hpp>  // IWYU pragma: export

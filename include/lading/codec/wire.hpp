@@ -71,7 +71,7 @@ struct reaches {
 template <class T>
 inline constexpr bool recursive = is_product<T> && reaches<T>::within(typename wire_of<T>::parts{});
 
-enum class property { borrows, owns_payload };
+enum class property { borrows, owns_payload, gathers };
 
 template <property Property, class... Seen>
 struct any_part {
@@ -81,6 +81,7 @@ struct any_part {
     if constexpr ((std::is_same_v<Type, Seen> || ...)) return false;
     else if constexpr (Property == property::borrows && requires { requires wire<Type>::borrows; }) return true;
     else if constexpr (Property == property::owns_payload && requires { requires wire<Type>::owns_payload; }) return true;
+    else if constexpr (Property == property::gathers && requires { requires wire<Type>::gathers; }) return true;
     else if constexpr (is_product<Type>) return any_part<Property, Type, Seen...>::within(typename wire<Type>::parts{});
     else return within(typename wire<Type>::parts{});
   }
@@ -97,6 +98,10 @@ inline constexpr bool borrows = any_part<property::borrows>::template holds<T>()
 /// Frames encoded from a T may point into the T.
 template <class T>
 inline constexpr bool owns_payload = any_part<property::owns_payload>::template holds<T>();
+
+/// Planning a T keeps pointers to views inside the T (tensors that are gathered later), not only to what they view.
+template <class T>
+inline constexpr bool gathers = any_part<property::gathers>::template holds<T>();
 
 /// How much code one T expands to: fields of variable size, counted through nested structs. Large structs are not merged into their callers.
 template <class T, std::size_t Depth = 0>

@@ -175,11 +175,13 @@ class jagged {
   /// Errors: as jagged_view::from() and tensor_view::from_bytes(); then this one has no rows. Checked after copying: `offsets` may change meanwhile.
   [[nodiscard]] result<void> assign(lading::dtype type, shape_ref values_shape, bytes_view values, bytes_view offsets) {
     tensor_view source;
-    if (result<void> made = source.assign(type, values_shape, values); !made) return made;
-    if (source.rank() == 0) return fail(errc::invalid_argument, {.what = "the values of a jagged tensor need a dimension to cut rows from"});
-    if (offsets.empty() || offsets.size() % sizeof(std::int64_t) != 0) {
-      return fail(errc::invalid_value, {.available = offsets.size(), .what = "the offsets of a jagged tensor are 8 bytes each, one more than rows"});
+    result<void> made = source.assign(type, values_shape, values);
+    if (made && source.rank() == 0) made = fail(errc::invalid_argument, {.what = "the values of a jagged tensor need a dimension to cut rows from"});
+    if (made && (offsets.empty() || offsets.size() % sizeof(std::int64_t) != 0)) {
+      made = fail(errc::invalid_value, {.available = offsets.size(), .what = "the offsets of a jagged tensor are 8 bytes each, one more than rows"});
     }
+    view_ = jagged_view();
+    if (!made) return made;
     result<std::int64_t*> own = prepare(type, source.shape(), offsets.size() / sizeof(std::int64_t) - 1);
     if (!own) return fail(own.error());
     std::memcpy(*own, offsets.data(), offsets.size());

@@ -1,0 +1,83 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <lading/codec/frames.hpp>
+#include <lading/codec/options.hpp>
+#include <lading/codec/stream.hpp>
+#include <lading/memory/aligned_buffer.hpp>
+
+// One value and frames: the head, and its large arrays where they lie.
+
+namespace lading {
+namespace detail {
+
+/// The bytes of `value`'s head; its out-of-band payloads are appended to `payloads`.
+///
+/// Errors: as encode. On error `payloads` may have grown.
+template <class T>
+[[nodiscard]] result<std::size_t> plan_frames(const T& value, const encode_options& options, std::vector<payload>& payloads) {
+  encode_state state{.options = options, .payloads = &payloads};
+  const std::size_t size = measure(0, planner<true>{&state, max_encode_depth}, value);
+  if (state.has_failed) [[unlikely]] return fail(state.failed);
+  return size;
+}
+
+/// Writes the head that plan_frames measured with the same options; `head` has its size.
+///
+/// Errors: invalid_argument where the value no longer is what was measured (another thread, or a codec<T>::to that is not a function of
+///         its argument).
+template <class T>
+[[nodiscard]] result<void> write_head(const T& value, const encode_options& options, bytes_span head) {
+  encode_state state{.options = options};
+  const writer<true> out{head.data(), head.data() + head.size(), &state, max_encode_depth};
+  const std::byte* const end = put(head.data(), out, value);
+  if (end == out.end && !state.has_failed) [[likely]] return {};
+  if (end == nullptr && state.failed.code() != errc::buffer_too_small) return fail(state.failed);
+  return fail(errc::invalid_argument, {.needed = head.size(), .what = "the value changed while it was being encoded"});
+}
+
+}  // namespace detail
+
+/// Encodes `value` into a head and frames of its own for contiguous arrays of at least options.out_of_band_threshold bytes, which are not copied.
+/// Tensors that are not contiguous are gathered into memory of the frames.
+///
+/// Errors:     size_overflow, invalid_value, limit_exceeded as encode_into; no_memory.
+/// Lifetime:   the frames borrow from `value`; a temporary that owns arrays is rejected at compile time.
+/// Complexity: two passes over the structure, one copy of small data; one allocation for the head, one for the list.
+template <class T>
+[[nodiscard]] result<frames> encode(const T& value, const encode_options& options = {}) {
+  LADING_TRY {
+    std::vector<detail::payload> payloads;
+    const result<std::size_t> size = detail::plan_frames(value, options, payloads);
+    if (!size) return fail(size.error());
+    frames made = detail::frames_builder::make();
+    result<aligned_buffer> head = aligned_buffer::allocate(*size);
+    if (!head) return fail(head.error());
+    if (const auto written = detail::write_head(value, options, *head); !written) return fail(written.error());
+    detail::frames_builder::head(made) = std::move(*head);
+    detail::frames_builder::add(made, bytes_view{detail::frames_builder::head(made)});
+    for (const detail::payload& item : payloads) {
+      if (item.contiguous()) {
+        detail::frames_builder::add(made, {item.data, item.size});
+        continue;
+      }
+      result<aligned_buffer> copy = aligned_buffer::allocate(item.size);
+      if (!copy) return fail(copy.error());
+      item.gather(item.source, copy->data(), 0, item.size);
+      detail::frames_builder::adopt(made, std::move(*copy));
+    }
+    return made;
+  }
+  LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.what = "the list of frames could not be allocated"}))
+}
+
+template <class T>
+  requires(!std::is_lvalue_reference_v<T> && detail::owns_payload<T>)
+result<frames> encode(T&&, const encode_options& = {}) = delete;  // lading: frames would outlive the temporary whose arrays they borrow
+
+}  // namespace lading
