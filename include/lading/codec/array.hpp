@@ -31,21 +31,29 @@ struct wire<T, kind::array> {
   static constexpr bool fixed = count == 0 || wire_of<element>::fixed;
 
   static consteval std::size_t element_size() {
-    if constexpr (count != 0 && fixed) return wire_of<element>::wire_size;
-    else return 0;
+    if constexpr (count != 0 && fixed)
+      return wire_of<element>::wire_size;
+    else
+      return 0;
   }
   static consteval std::size_t element_align() {
-    if constexpr (count != 0 && fixed) return wire_of<element>::wire_align;
-    else return 1;
+    if constexpr (count != 0 && fixed)
+      return wire_of<element>::wire_align;
+    else
+      return 1;
   }
   static constexpr std::size_t wire_size = count * element_size(), wire_align = element_align();
   static constexpr std::size_t min_size = fixed ? wire_size : count * min_wire_size<element>();
-  static_assert(wire_size < (std::size_t{1} << 31) && min_size < (std::size_t{1} << 31), "lading: an array this large belongs in a std::vector or a tensor");
+  static_assert(wire_size < (std::size_t{1} << 31) && min_size < (std::size_t{1} << 31),
+                "lading: an array this large belongs in a std::vector or a tensor");
 
   static consteval bool is_image() {
-    if constexpr (count == 0 || !fixed) return false;
-    else if constexpr (!wire_of<element>::image) return false;
-    else return sizeof(T) == wire_size && std::is_trivially_copyable_v<T>;
+    if constexpr (count == 0 || !fixed)
+      return false;
+    else if constexpr (!wire_of<element>::image)
+      return false;
+    else
+      return sizeof(T) == wire_size && std::is_trivially_copyable_v<T>;
   }
   static constexpr bool image = is_image(), dense = image && detail::dense<element>;
 
@@ -80,14 +88,16 @@ struct wire<T, kind::array> {
   LADING_ALWAYS_INLINE static std::byte* put(std::byte* at, const Writer& out, const T& value) {
     for (const auto& item : elements(value)) {
       at = detail::put(at, out, item);
-      if (at == nullptr) [[unlikely]] return nullptr;
+      if (at == nullptr) [[unlikely]]
+        return nullptr;
     }
     return at;
   }
   [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get(const std::byte* at, const reader& in, T& value) {
     for (auto& item : elements(value)) {
       at = detail::get(at, in, item);
-      if (at == nullptr) [[unlikely]] return nullptr;
+      if (at == nullptr) [[unlikely]]
+        return nullptr;
     }
     return at;
   }

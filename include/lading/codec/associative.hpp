@@ -29,12 +29,16 @@ struct wire_associative {
   static constexpr std::size_t min_size = count_size;
 
   static consteval std::size_t least_entry() {
-    if constexpr (Map) return min_wire_size<key>() + min_wire_size<typename T::mapped_type>();
-    else return min_wire_size<key>();
+    if constexpr (Map)
+      return min_wire_size<key>() + min_wire_size<typename T::mapped_type>();
+    else
+      return min_wire_size<key>();
   }
   static consteval auto list_parts() {
-    if constexpr (Map) return type_list<key, typename T::mapped_type>{};
-    else return type_list<key>{};
+    if constexpr (Map)
+      return type_list<key, typename T::mapped_type>{};
+    else
+      return type_list<key>{};
   }
   using parts = decltype(list_parts());
 
@@ -61,11 +65,13 @@ struct wire_associative {
   template <class Writer>
   LADING_ALWAYS_INLINE static std::byte* put(std::byte* at, const Writer& out, const T& value) {
     at = put_count<1>(at, out, value.size(), 0);
-    if (at == nullptr) [[unlikely]] return nullptr;
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
     const bool sorted = in_order(out, value, [&](const auto& entry) LADING_FLATTEN_LAMBDA {
       if constexpr (Map) {
         at = detail::put(at, out, entry.first);
-        if (at != nullptr) [[likely]] at = detail::put(at, out, entry.second);
+        if (at != nullptr) [[likely]]
+          at = detail::put(at, out, entry.second);
       } else {
         at = detail::put(at, out, entry);
       }
@@ -75,11 +81,14 @@ struct wire_associative {
   }
 
   [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get(const std::byte* at, const reader& in, T& value) {
-    if (in.depth == 0) [[unlikely]] return in.too_deep(at);
+    if (in.depth == 0) [[unlikely]]
+      return in.too_deep(at);
     std::uint32_t count;
     at = get_count<1, least_entry()>(at, in, count);
-    if (at == nullptr) [[unlikely]] return nullptr;
-    if (count == out_of_band_mark) [[unlikely]] return in.fail(errc::not_canonical, at, "only contiguous numbers travel out of band");
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
+    if (count == out_of_band_mark) [[unlikely]]
+      return in.fail(errc::not_canonical, at, "only contiguous numbers travel out of band");
     value.clear();
     if constexpr (requires { value.reserve(std::size_t{count}); }) {
       const std::size_t affordable = allowance(in, at) / (sizeof(typename T::value_type) + 2 * sizeof(void*));
@@ -90,23 +99,31 @@ struct wire_associative {
       const std::byte* const entry = at;
       key found_key = make_key();
       at = detail::get(at, inner, found_key);
-      if (at == nullptr) [[unlikely]] return nullptr;
-      if (!in_sequence(value, found_key)) [[unlikely]] return in.fail(errc::not_canonical, entry, "the keys of an ordered container are not in ascending order");
+      if (at == nullptr) [[unlikely]]
+        return nullptr;
+      if (!in_sequence(value, found_key)) [[unlikely]]
+        return in.fail(errc::not_canonical, entry, "the keys of an ordered container are not in ascending order");
       if constexpr (Map) {
         using mapped = typename T::mapped_type;
         if constexpr (std::default_initializable<mapped>) {
           const auto place = insert(value, std::move(found_key), mapped{});
-          if (place == value.end()) [[unlikely]] return in.fail(errc::not_canonical, entry, "a key occurs twice");
+          if (place == value.end()) [[unlikely]]
+            return in.fail(errc::not_canonical, entry, "a key occurs twice");
           at = detail::get(at, inner, place->second);
-          if (at == nullptr) [[unlikely]] return nullptr;
+          if (at == nullptr) [[unlikely]]
+            return nullptr;
         } else {
           bool inserted = true;
-          at = get_new<mapped>(at, inner, [&](mapped&& item) { return inserted = insert(value, std::move(found_key), std::move(item)) != value.end(); });
-          if (!inserted) [[unlikely]] return in.fail(errc::not_canonical, entry, "a key occurs twice");
-          if (at == nullptr) [[unlikely]] return nullptr;
+          at = get_new<mapped>(at, inner,
+                               [&](mapped&& item) { return inserted = insert(value, std::move(found_key), std::move(item)) != value.end(); });
+          if (!inserted) [[unlikely]]
+            return in.fail(errc::not_canonical, entry, "a key occurs twice");
+          if (at == nullptr) [[unlikely]]
+            return nullptr;
         }
       } else {
-        if (insert(value, std::move(found_key)) == value.end()) [[unlikely]] return in.fail(errc::not_canonical, entry, "a key occurs twice");
+        if (insert(value, std::move(found_key)) == value.end()) [[unlikely]]
+          return in.fail(errc::not_canonical, entry, "a key occurs twice");
       }
     }
     return at;
@@ -119,8 +136,10 @@ struct wire_associative {
   }
 
   static const auto& key_of(const typename T::value_type& entry) noexcept {
-    if constexpr (Map) return entry.first;
-    else return entry;
+    if constexpr (Map)
+      return entry.first;
+    else
+      return entry;
   }
 
   static bool in_sequence(const T& value, const key& next) {
@@ -129,8 +148,10 @@ struct wire_associative {
     } else {
       if (value.empty()) return true;
       const auto& last = key_of(*std::prev(value.end()));
-      if constexpr (unique_keys<T>) return value.key_comp()(last, next);
-      else return !value.key_comp()(next, last);
+      if constexpr (unique_keys<T>)
+        return value.key_comp()(last, next);
+      else
+        return !value.key_comp()(next, last);
     }
   }
 
@@ -151,17 +172,21 @@ struct wire_associative {
   template <class Cursor, class Use>
   LADING_ALWAYS_INLINE static bool in_order(const Cursor& cursor, const T& value, Use&& use) {
     if constexpr (hashed<T>) {
-      if (cursor.state->options.sort_unordered) [[unlikely]] return sorted(cursor, value, use);
+      if (cursor.state->options.sort_unordered) [[unlikely]]
+        return sorted(cursor, value, use);
     }
     for (const auto& entry : value) {
-      if (!use(entry)) [[unlikely]] return false;
+      if (!use(entry)) [[unlikely]]
+        return false;
     }
     return true;
   }
 
   template <class Cursor, class Use>
   static bool sorted(const Cursor& cursor, const T& value, Use& use) {
-    if constexpr (requires(const key& k) { { k < k } -> std::convertible_to<bool>; }) {
+    if constexpr (requires(const key& k) {
+                    { k < k } -> std::convertible_to<bool>;
+                  }) {
       std::vector<const typename T::value_type*> entries;
       entries.reserve(value.size());
       for (const auto& entry : value) entries.push_back(&entry);

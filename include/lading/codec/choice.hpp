@@ -17,7 +17,8 @@ namespace lading::detail {
 
 template <class Planner>
 LADING_ALWAYS_INLINE std::byte* put_choice(std::byte* at, const Planner& out, std::size_t choice) {
-  if (out.room(at) < 1) [[unlikely]] return out.full(at);
+  if (out.room(at) < 1) [[unlikely]]
+    return out.full(at);
   *at = static_cast<std::byte>(choice);
   return at + 1;
 }
@@ -25,10 +26,13 @@ LADING_ALWAYS_INLINE std::byte* put_choice(std::byte* at, const Planner& out, st
 /// Reads a choice below `count`.
 template <std::size_t Count>
 [[nodiscard]] LADING_ALWAYS_INLINE const std::byte* get_choice(const std::byte* at, const reader& in, std::size_t& choice) {
-  if (in.depth == 0) [[unlikely]] return in.too_deep(at);
-  if (in.left(at) < 1) [[unlikely]] return in.truncated(at, 1);
+  if (in.depth == 0) [[unlikely]]
+    return in.too_deep(at);
+  if (in.left(at) < 1) [[unlikely]]
+    return in.truncated(at, 1);
   choice = static_cast<std::size_t>(*at);
-  if (choice >= Count) [[unlikely]] return in.fail(errc::invalid_value, at, "no alternative of an optional, expected or variant has this number");
+  if (choice >= Count) [[unlikely]]
+    return in.fail(errc::invalid_value, at, "no alternative of an optional, expected or variant has this number");
   return at + 1;
 }
 
@@ -58,7 +62,8 @@ struct wire<T, kind::optional> : wire_maybe<T, typename T::value_type> {
   [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get(const std::byte* at, const reader& in, T& value) {
     std::size_t choice;
     at = get_choice<2>(at, in, choice);
-    if (at == nullptr) [[unlikely]] return nullptr;
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
     if (choice == 0) {
       value.reset();
       return at;
@@ -77,12 +82,14 @@ struct wire<T, kind::pointer> : wire_maybe<T, typename T::element_type> {
   using element = typename T::element_type;
   static_assert(std::is_same_v<typename T::deleter_type, std::default_delete<element>>,
                 "lading: only std::unique_ptr with the default deleter to one object is encoded: use std::vector for arrays, or lading::codec<T>");
-  static_assert(!std::is_polymorphic_v<element>, "lading: polymorphic types are not encoded: use std::variant, or map the type with lading::codec<T>");
+  static_assert(!std::is_polymorphic_v<element>,
+                "lading: polymorphic types are not encoded: use std::variant, or map the type with lading::codec<T>");
 
   [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get(const std::byte* at, const reader& in, T& value) {
     std::size_t choice;
     at = get_choice<2>(at, in, choice);
-    if (at == nullptr) [[unlikely]] return nullptr;
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
     if (choice == 0) {
       value.reset();
       return at;
@@ -112,21 +119,27 @@ struct wire<T, kind::expected> {
   template <class Planner>
   LADING_ALWAYS_INLINE static std::size_t measure(std::size_t offset, const Planner& plan, const T& value) {
     if (!value.has_value()) return detail::measure(offset + 1, plan, value.error());
-    if constexpr (has_element) return detail::measure(offset + 1, plan, *value);
-    else return offset + 1;
+    if constexpr (has_element)
+      return detail::measure(offset + 1, plan, *value);
+    else
+      return offset + 1;
   }
   template <class Writer>
   LADING_ALWAYS_INLINE static std::byte* put(std::byte* at, const Writer& out, const T& value) {
     at = put_choice(at, out, value.has_value() ? 1 : 0);
-    if (at == nullptr) [[unlikely]] return nullptr;
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
     if (!value.has_value()) return detail::put(at, out, value.error());
-    if constexpr (has_element) return detail::put(at, out, *value);
-    else return at;
+    if constexpr (has_element)
+      return detail::put(at, out, *value);
+    else
+      return at;
   }
   [[nodiscard]] static const std::byte* get(const std::byte* at, const reader& in, T& value) {
     std::size_t choice;
     at = get_choice<2>(at, in, choice);
-    if (at == nullptr) [[unlikely]] return nullptr;
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
     if (choice == 0) {
       return get_new<failure_type>(at, in.deeper(), [&](failure_type&& item) { return value = typename T::unexpected_type(std::move(item)), true; });
     }
@@ -166,16 +179,19 @@ struct wire<T, kind::variant> {
   }
   template <class Writer>
   LADING_ALWAYS_INLINE static std::byte* put(std::byte* at, const Writer& out, const T& value) {
-    if (value.valueless_by_exception()) [[unlikely]] return out.fail(errc::invalid_value, {.what = "a variant lost its value to an exception"});
+    if (value.valueless_by_exception()) [[unlikely]]
+      return out.fail(errc::invalid_value, {.what = "a variant lost its value to an exception"});
     at = put_choice(at, out, value.index());
-    if (at == nullptr) [[unlikely]] return nullptr;
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
     visit(value, [&](const auto& alternative) LADING_FLATTEN_LAMBDA { at = detail::put(at, out, alternative); });
     return at;
   }
   [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get(const std::byte* at, const reader& in, T& value) {
     std::size_t choice;
     at = get_choice<count>(at, in, choice);
-    if (at == nullptr) [[unlikely]] return nullptr;
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
     return [&]<class... Alternatives, std::size_t... Index>(type_list<Alternatives...>, std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA {
       const std::byte* end = nullptr;
       (void)((choice == Index && (end = get_alternative<Index, Alternatives>(at, in.deeper(), value), true)) || ...);
@@ -186,9 +202,8 @@ struct wire<T, kind::variant> {
  private:
   template <class Use>
   LADING_ALWAYS_INLINE static void visit(const T& value, Use&& use) {
-    [&]<std::size_t... Index>(std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA {
-      (void)((value.index() == Index && (use(*get_if<Index>(&value)), true)) || ...);
-    }(std::make_index_sequence<count>{});
+    [&]<std::size_t... Index>(std::index_sequence<Index...>)
+        LADING_FLATTEN_LAMBDA { (void)((value.index() == Index && (use(*get_if<Index>(&value)), true)) || ...); }(std::make_index_sequence<count>{});
   }
   template <std::size_t Index, class Alternative>
   [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get_alternative(const std::byte* at, const reader& in, T& value) {

@@ -20,15 +20,19 @@ inline constexpr std::size_t count_size = 4;
 /// Zero bytes between a count that ends at `offset` and elements of this alignment.
 template <std::size_t Align>
 LADING_ALWAYS_INLINE constexpr std::size_t padding_at(std::size_t offset) noexcept {
-  if constexpr (Align <= 1) return 0;
-  else return (0 - offset) & (Align - 1);
+  if constexpr (Align <= 1)
+    return 0;
+  else
+    return (0 - offset) & (Align - 1);
 }
 
 /// The offset of the elements of a sequence that begins at `offset`.
 template <std::size_t Align, class Planner>
 LADING_ALWAYS_INLINE std::size_t measure_count(std::size_t offset, const Planner& plan, std::size_t count) {
   if (count > max_count) [[unlikely]] {
-    plan.fail(errc::size_overflow, {.needed = count, .available = max_count, .offset = offset,
+    plan.fail(errc::size_overflow, {.needed = count,
+                                    .available = max_count,
+                                    .offset = offset,
                                     .what = "more elements than a stream can count: encode() sends contiguous numbers as frames of any size"});
   }
   offset += count_size;
@@ -39,16 +43,21 @@ LADING_ALWAYS_INLINE std::size_t measure_count(std::size_t offset, const Planner
 template <std::size_t Align, class Writer>
 LADING_ALWAYS_INLINE std::byte* put_count(std::byte* at, const Writer& out, std::size_t count, std::size_t bytes) {
   if (count > max_count) [[unlikely]] {
-    return out.fail(errc::size_overflow, {.needed = count, .available = max_count, .offset = static_cast<std::uint64_t>(at - out.begin),
+    return out.fail(errc::size_overflow, {.needed = count,
+                                          .available = max_count,
+                                          .offset = static_cast<std::uint64_t>(at - out.begin),
                                           .what = "more elements than a stream can count: encode() sends contiguous numbers as frames of any size"});
   }
   const std::size_t padding = padding_at<Align>(static_cast<std::size_t>(at - out.begin) + count_size);
-  if (out.room(at) < count_size + padding + bytes) [[unlikely]] return out.full(at);
+  if (out.room(at) < count_size + padding + bytes) [[unlikely]]
+    return out.full(at);
   store_little(at, static_cast<std::uint32_t>(count));
   at += count_size;
   if constexpr (Align > 1) {
-    if (count != 0) [[likely]] std::memset(at, 0, Align);  // one store: the elements take at least Align bytes, and overwrite the rest
-    else std::memset(at, 0, padding);
+    if (count != 0) [[likely]]
+      std::memset(at, 0, Align);  // one store: the elements take at least Align bytes, and overwrite the rest
+    else
+      std::memset(at, 0, padding);
   }
   return at + padding;
 }
@@ -72,21 +81,27 @@ template <std::size_t Align>
 /// Reads a count and checks that so many elements of `least` bytes can follow. `count` may come back as out_of_band_mark, with nothing checked.
 template <std::size_t Align, std::size_t Least>
 [[nodiscard]] LADING_ALWAYS_INLINE const std::byte* get_count(const std::byte* at, const reader& in, std::uint32_t& count) {
-  if (in.left(at) < count_size) [[unlikely]] return in.truncated(at, count_size);
+  if (in.left(at) < count_size) [[unlikely]]
+    return in.truncated(at, count_size);
   count = load_little<std::uint32_t>(at);
   at += count_size;
-  if (count == out_of_band_mark) [[unlikely]] return at;
+  if (count == out_of_band_mark) [[unlikely]]
+    return at;
   if constexpr (Least == 0) {
     if (count > in.state->limits.max_empty_elements) [[unlikely]] {
-      in.state->fail(errc::limit_exceeded, {.needed = count, .available = in.state->limits.max_empty_elements, .offset = in.offset(at) - count_size,
+      in.state->fail(errc::limit_exceeded, {.needed = count,
+                                            .available = in.state->limits.max_empty_elements,
+                                            .offset = in.offset(at) - count_size,
                                             .what = "more elements without bytes than decode_limits::max_empty_elements"});
       return nullptr;
     }
   } else {
     const std::size_t padding = padding_at<Align>(in.offset(at));
-    if (in.left(at) < padding + std::uint64_t{count} * Least) [[unlikely]] return in.truncated(at, padding + std::uint64_t{count} * Least);
+    if (in.left(at) < padding + std::uint64_t{count} * Least) [[unlikely]]
+      return in.truncated(at, padding + std::uint64_t{count} * Least);
     if constexpr (Align > 1) {
-      if (!is_zero<Align>(at, padding, count)) [[unlikely]] return in.fail(errc::not_canonical, at, "the padding before an array is not zero");
+      if (!is_zero<Align>(at, padding, count)) [[unlikely]]
+        return in.fail(errc::not_canonical, at, "the padding before an array is not zero");
       at += padding;
     }
   }
@@ -95,8 +110,10 @@ template <std::size_t Align, std::size_t Least>
 
 /// Copies a run of elements that is usually short.
 LADING_ALWAYS_INLINE void copy_run(void* target, const void* source, std::size_t size) noexcept {
-  if (size <= 16) copy_small(target, source, size);
-  else std::memcpy(target, source, size);
+  if (size <= 16)
+    copy_small(target, source, size);
+  else
+    std::memcpy(target, source, size);
 }
 
 /// Up to this many bytes may be set aside for elements before they have been read: memory stays within a small multiple of the input.

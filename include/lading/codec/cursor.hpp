@@ -89,7 +89,7 @@ struct planner {
 
 struct decode_state {
   decode_limits limits{};
-  const void* frames = nullptr;                                      ///< the range of frames, head included; null for a bare stream
+  const void* frames = nullptr;  ///< the range of frames, head included; null for a bare stream
   bytes_view (*frame_at)(const void* frames, std::size_t index) = nullptr;
   std::size_t frame_count = 0;
   std::size_t next_frame = 1;
@@ -140,7 +140,9 @@ struct reader {
   /// Takes the next frame; false, and the error is set, where there is none.
   [[nodiscard]] LADING_NOINLINE bool take_frame(const std::byte* at, bytes_view& frame) const {
     if (state->next_frame >= state->frame_count) {
-      state->fail(errc::truncated, {.needed = state->next_frame + 1, .available = state->frame_count, .offset = offset(at),
+      state->fail(errc::truncated, {.needed = state->next_frame + 1,
+                                    .available = state->frame_count,
+                                    .offset = offset(at),
                                     .what = state->frames == nullptr ? "the stream refers to a frame; decode it with decode()" : "too few frames"});
       return false;
     }

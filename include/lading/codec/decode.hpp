@@ -22,9 +22,10 @@ template <frame_range Frames>
 [[nodiscard]] decode_state state_for(const Frames& source, const decode_limits& limits) {
   return {.limits = limits,
           .frames = &source,
-          .frame_at = [](const void* range, std::size_t index) {
-            return static_cast<bytes_view>(std::begin(*static_cast<const Frames*>(range))[static_cast<std::ptrdiff_t>(index)]);
-          },
+          .frame_at =
+              [](const void* range, std::size_t index) {
+                return static_cast<bytes_view>(std::begin(*static_cast<const Frames*>(range))[static_cast<std::ptrdiff_t>(index)]);
+              },
           .frame_count = std::size(source)};
 }
 
@@ -37,7 +38,9 @@ template <class T, frame_range Frames>
   }
   if (!decode_whole(value, state.frame_at(&source, 0), state)) return false;
   if (state.next_frame != state.frame_count) {
-    state.fail(errc::trailing_bytes, {.needed = state.next_frame, .available = state.frame_count, .item = state.next_frame, .what = "more frames than the value refers to"});
+    state.fail(
+        errc::trailing_bytes,
+        {.needed = state.next_frame, .available = state.frame_count, .item = state.next_frame, .what = "more frames than the value refers to"});
     return false;
   }
   return true;
@@ -57,7 +60,8 @@ template <class T, class Frames>
   static_assert(std::default_initializable<T>, "lading: decoding needs a default constructor: add one, or wrap the type in a struct that has one");
   detail::decode_state state = detail::state_for(source, limits);
   result<T> decoded{T{}};
-  if (!detail::decode_frames(*decoded, source, state)) [[unlikely]] decoded = fail(state.failed);
+  if (!detail::decode_frames(*decoded, source, state)) [[unlikely]]
+    decoded = fail(state.failed);
   return decoded;
 }
 

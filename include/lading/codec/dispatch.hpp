@@ -23,16 +23,20 @@ const std::byte* get_out_of_line(const std::byte* at, reader in, T& value);
 /// The offset after `value`, were it written at `offset`; errors go to the planner's state.
 template <class Planner, class T>
 LADING_ALWAYS_INLINE std::size_t measure(std::size_t offset, const Planner& plan, const T& value) {
-  if constexpr (wire_of<T>::fixed) return offset + wire_of<T>::wire_size;
-  else if constexpr (kept_out_of_line<T>()) return measure_out_of_line(offset, plan, value);
-  else return wire_of<T>::measure(offset, plan, value);
+  if constexpr (wire_of<T>::fixed)
+    return offset + wire_of<T>::wire_size;
+  else if constexpr (kept_out_of_line<T>())
+    return measure_out_of_line(offset, plan, value);
+  else
+    return wire_of<T>::measure(offset, plan, value);
 }
 
 /// Writes `value` at `at` and returns the position after it; nullptr after an error.
 template <class Writer, class T>
 LADING_ALWAYS_INLINE std::byte* put(std::byte* at, const Writer& out, const T& value) {
   if constexpr (wire_of<T>::fixed) {
-    if (out.room(at) < wire_of<T>::wire_size) [[unlikely]] return out.full(at);
+    if (out.room(at) < wire_of<T>::wire_size) [[unlikely]]
+      return out.full(at);
     store_fixed(at, value);
     return at + wire_of<T>::wire_size;
   } else if constexpr (kept_out_of_line<T>()) {
@@ -46,8 +50,10 @@ LADING_ALWAYS_INLINE std::byte* put(std::byte* at, const Writer& out, const T& v
 template <class T>
 [[nodiscard]] LADING_ALWAYS_INLINE const std::byte* get(const std::byte* at, const reader& in, T& value) {
   if constexpr (wire_of<T>::fixed) {
-    if (in.left(at) < wire_of<T>::wire_size) [[unlikely]] return in.truncated(at, wire_of<T>::wire_size);
-    if (!load_fixed(at, in, value)) [[unlikely]] return in.fail(errc::invalid_value, at, "a bool, padding byte or other field has bits that no value sets");
+    if (in.left(at) < wire_of<T>::wire_size) [[unlikely]]
+      return in.truncated(at, wire_of<T>::wire_size);
+    if (!load_fixed(at, in, value)) [[unlikely]]
+      return in.fail(errc::invalid_value, at, "a bool, padding byte or other field has bits that no value sets");
     return at + wire_of<T>::wire_size;
   } else if constexpr (kept_out_of_line<T>()) {
     return get_out_of_line(at, in, value);
@@ -93,7 +99,8 @@ template <class T, class Consume>
     static_assert(std::default_initializable<T>, "lading: decoding needs a default constructor: add one, or map the type with lading::codec<T>");
     T value{};
     at = get(at, in, value);
-    if (at == nullptr) [[unlikely]] return nullptr;
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
     return consume(std::move(value)) ? at : nullptr;
   }
 }

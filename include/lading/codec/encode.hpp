@@ -23,7 +23,8 @@ template <class T>
 [[nodiscard]] result<std::size_t> plan_frames(const T& value, const encode_options& options, std::vector<payload>& payloads) {
   encode_state state{.options = options, .payloads = &payloads};
   const std::size_t size = measure(0, planner<true>{&state, max_encode_depth}, value);
-  if (state.has_failed) [[unlikely]] return fail(state.failed);
+  if (state.has_failed) [[unlikely]]
+    return fail(state.failed);
   return size;
 }
 
@@ -36,7 +37,8 @@ template <class T>
   encode_state state{.options = options};
   const writer<true> out{head.data(), head.data() + head.size(), &state, max_encode_depth};
   const std::byte* const end = put(head.data(), out, value);
-  if (end == out.end && !state.has_failed) [[likely]] return {};
+  if (end == out.end && !state.has_failed) [[likely]]
+    return {};
   if (end == nullptr && state.failed.code() != errc::buffer_too_small) return fail(state.failed);
   return fail(errc::invalid_argument, {.needed = head.size(), .what = "the value changed while it was being encoded"});
 }

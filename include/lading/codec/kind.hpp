@@ -14,21 +14,21 @@ namespace lading::detail {
 /// The families of types; each has one header with both directions. Standard types are recognised by their shape, so that no standard header
 /// is compiled that the user did not include, and so that types of the same shape from other libraries work as well.
 enum class kind : unsigned char {
-  custom,       ///< a type of lading's own (tensors): wire<T, kind::custom> is specialised for it
-  hook,         ///< has a lading::codec<T>
+  custom,  ///< a type of lading's own (tensors): wire<T, kind::custom> is specialised for it
+  hook,    ///< has a lading::codec<T>
   boolean,
-  number,       ///< integers, floating point, characters, __int128
+  number,  ///< integers, floating point, characters, __int128
   enumeration,
-  array,        ///< std::array and C arrays
-  product,      ///< aggregates, std::pair, std::tuple
-  sequence,     ///< owning containers without keys, strings included
-  view,         ///< borrowed contiguous ranges: std::span, std::string_view
+  array,     ///< std::array and C arrays
+  product,   ///< aggregates, std::pair, std::tuple
+  sequence,  ///< owning containers without keys, strings included
+  view,      ///< borrowed contiguous ranges: std::span, std::string_view
   map,
   set,
   optional,
   expected,
   variant,
-  pointer,      ///< std::unique_ptr
+  pointer,  ///< std::unique_ptr
   bitset,
   complex,
   duration,
@@ -163,34 +163,59 @@ concept bitset_shaped = requires(T& value, std::size_t position) {
 
 template <class T>
 consteval kind kind_of() {
-  if constexpr (is_custom<T>) return kind::custom;
-  else if constexpr (hooked<T>) return kind::hook;
-  else if constexpr (std::is_same_v<T, bool>) return kind::boolean;
-  else if constexpr (std::is_arithmetic_v<T> || is_int128<T>) return kind::number;
-  else if constexpr (std::is_enum_v<T>) return kind::enumeration;
-  else if constexpr (std::is_array_v<T>) return kind::array;
-  else if constexpr (!std::is_class_v<T>) return kind::unknown;
+  if constexpr (is_custom<T>)
+    return kind::custom;
+  else if constexpr (hooked<T>)
+    return kind::hook;
+  else if constexpr (std::is_same_v<T, bool>)
+    return kind::boolean;
+  else if constexpr (std::is_arithmetic_v<T> || is_int128<T>)
+    return kind::number;
+  else if constexpr (std::is_enum_v<T>)
+    return kind::enumeration;
+  else if constexpr (std::is_array_v<T>)
+    return kind::array;
+  else if constexpr (!std::is_class_v<T>)
+    return kind::unknown;
   else if constexpr (requires { typename T::value_type; }) {
-    if constexpr (path_shaped<T>) return kind::path;
-    else if constexpr (map_shaped<T>) return kind::map;
-    else if constexpr (key_shaped<T>) return kind::set;
-    else if constexpr (tuple_like<T>) return kind::array;
-    else if constexpr (sequence_shaped<T>) return kind::sequence;
-    else if constexpr (contiguous_shaped<T>) return kind::view;
-    else if constexpr (expected_shaped<T>) return kind::expected;
-    else if constexpr (optional_shaped<T>) return kind::optional;
-    else if constexpr (complex_shaped<T>) return kind::complex;
-    else if constexpr (std::is_aggregate_v<T>) return kind::product;
-    else return kind::unknown;
-  }
-  else if constexpr (std::is_aggregate_v<T>) return kind::product;
-  else if constexpr (tuple_like<T>) return kind::product;
-  else if constexpr (variant_shaped<T>) return kind::variant;
-  else if constexpr (unique_pointer_shaped<T>) return kind::pointer;
-  else if constexpr (duration_shaped<T>) return kind::duration;
-  else if constexpr (time_point_shaped<T>) return kind::time_point;
-  else if constexpr (bitset_shaped<T>) return kind::bitset;
-  else return kind::unknown;
+    if constexpr (path_shaped<T>)
+      return kind::path;
+    else if constexpr (map_shaped<T>)
+      return kind::map;
+    else if constexpr (key_shaped<T>)
+      return kind::set;
+    else if constexpr (tuple_like<T>)
+      return kind::array;
+    else if constexpr (sequence_shaped<T>)
+      return kind::sequence;
+    else if constexpr (contiguous_shaped<T>)
+      return kind::view;
+    else if constexpr (expected_shaped<T>)
+      return kind::expected;
+    else if constexpr (optional_shaped<T>)
+      return kind::optional;
+    else if constexpr (complex_shaped<T>)
+      return kind::complex;
+    else if constexpr (std::is_aggregate_v<T>)
+      return kind::product;
+    else
+      return kind::unknown;
+  } else if constexpr (std::is_aggregate_v<T>)
+    return kind::product;
+  else if constexpr (tuple_like<T>)
+    return kind::product;
+  else if constexpr (variant_shaped<T>)
+    return kind::variant;
+  else if constexpr (unique_pointer_shaped<T>)
+    return kind::pointer;
+  else if constexpr (duration_shaped<T>)
+    return kind::duration;
+  else if constexpr (time_point_shaped<T>)
+    return kind::time_point;
+  else if constexpr (bitset_shaped<T>)
+    return kind::bitset;
+  else
+    return kind::unknown;
 }
 
 }  // namespace lading::detail

@@ -73,8 +73,10 @@ struct field_layout<type_list<Fields...>> {
 
   template <class Field>
   static consteval std::size_t fixed_size() {
-    if constexpr (wire_of<Field>::fixed) return wire_of<Field>::wire_size;
-    else return 0;
+    if constexpr (wire_of<Field>::fixed)
+      return wire_of<Field>::wire_size;
+    else
+      return 0;
   }
   /// runs[i]: the bytes of the fixed fields from i on, where i begins such a run; else 0. One bounds check serves the run.
   static consteval auto compute_runs() {
@@ -104,16 +106,22 @@ struct wire<T, kind::product> {
     return []<class... Fields>(type_list<Fields...>) { return (whole<std::remove_cv_t<Fields>> && ...); }(parts{});
   }
   static consteval bool all_dense() {
-    return []<class... Fields>(type_list<Fields...>) { return ((detail::dense<std::remove_cv_t<Fields>> && ...) && (std::size_t{0} + ... + sizeof(Fields)) == sizeof(T)); }(parts{});
+    return []<class... Fields>(type_list<Fields...>) {
+      return ((detail::dense<std::remove_cv_t<Fields>> && ...) && (std::size_t{0} + ... + sizeof(Fields)) == sizeof(T));
+    }(parts{});
   }
   static consteval bool is_image() {
-    if constexpr (!fixed || count == 0 || !std::is_trivially_copyable_v<T>) return false;
-    else return sizeof(T) == wire_size && all_images();
+    if constexpr (!fixed || count == 0 || !std::is_trivially_copyable_v<T>)
+      return false;
+    else
+      return sizeof(T) == wire_size && all_images();
   }
   static constexpr bool image = is_image();
   static consteval bool is_dense_image() {
-    if constexpr (is_image()) return all_dense();
-    else return false;
+    if constexpr (is_image())
+      return all_dense();
+    else
+      return false;
   }
   static constexpr bool dense = is_dense_image();
 
@@ -135,16 +143,14 @@ struct wire<T, kind::product> {
 
   LADING_ALWAYS_INLINE static void store(std::byte* to, const T& value) {
     visit_product(value, [&](const auto&... fields) LADING_FLATTEN_LAMBDA {
-      [&]<std::size_t... Index>(std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA {
-        (store_field<Index>(to, fields), ...);
-      }(std::make_index_sequence<count>{});
+      [&]<std::size_t... Index>(std::index_sequence<Index...>)
+          LADING_FLATTEN_LAMBDA { (store_field<Index>(to, fields), ...); }(std::make_index_sequence<count>{});
     });
   }
   [[nodiscard]] LADING_ALWAYS_INLINE static bool load(const std::byte* from, const reader& in, T& value) {
     return visit_product(value, [&](auto&... fields) LADING_FLATTEN_LAMBDA {
-      return [&]<std::size_t... Index>(std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA {
-        return (load_field<Index>(from, in, fields) && ...);
-      }(std::make_index_sequence<count>{});
+      return [&]<std::size_t... Index>(std::index_sequence<Index...>)
+                 LADING_FLATTEN_LAMBDA { return (load_field<Index>(from, in, fields) && ...); }(std::make_index_sequence<count>{});
     });
   }
 
@@ -157,18 +163,16 @@ struct wire<T, kind::product> {
   template <class Writer>
   LADING_ALWAYS_INLINE static std::byte* put(std::byte* at, const Writer& out, const T& value) {
     visit_product(value, [&](const auto&... fields) LADING_FLATTEN_LAMBDA {
-      [&]<std::size_t... Index>(std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA {
-        (void)(((at = put_field<Index>(at, out, fields)) != nullptr) && ...);
-      }(std::make_index_sequence<count>{});
+      [&]<std::size_t... Index>(std::index_sequence<Index...>)
+          LADING_FLATTEN_LAMBDA { (void)(((at = put_field<Index>(at, out, fields)) != nullptr) && ...); }(std::make_index_sequence<count>{});
     });
     return at;
   }
 
   [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get(const std::byte* at, const reader& in, T& value) {
     visit_product(value, [&](auto&... fields) LADING_FLATTEN_LAMBDA {
-      [&]<std::size_t... Index>(std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA {
-        (void)(((at = get_field<Index>(at, in, fields)) != nullptr) && ...);
-      }(std::make_index_sequence<count>{});
+      [&]<std::size_t... Index>(std::index_sequence<Index...>)
+          LADING_FLATTEN_LAMBDA { (void)(((at = get_field<Index>(at, in, fields)) != nullptr) && ...); }(std::make_index_sequence<count>{});
     });
     return at;
   }
@@ -197,7 +201,8 @@ struct wire<T, kind::product> {
   LADING_ALWAYS_INLINE static std::byte* put_field(std::byte* at, const Writer& out, const Field& field) {
     if constexpr (wire_of<Field>::fixed) {
       if constexpr (layout::runs[Index] != 0) {
-        if (out.room(at) < layout::runs[Index]) [[unlikely]] return out.full(at);
+        if (out.room(at) < layout::runs[Index]) [[unlikely]]
+          return out.full(at);
       }
       store_fixed(at, field);
       return at + wire_of<Field>::wire_size;
@@ -209,9 +214,11 @@ struct wire<T, kind::product> {
   [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get_field(const std::byte* at, const reader& in, Field& field) {
     if constexpr (wire_of<Field>::fixed) {
       if constexpr (layout::runs[Index] != 0) {
-        if (in.left(at) < layout::runs[Index]) [[unlikely]] return in.truncated(at, layout::runs[Index]);
+        if (in.left(at) < layout::runs[Index]) [[unlikely]]
+          return in.truncated(at, layout::runs[Index]);
       }
-      if (!load_fixed(at, in, field)) [[unlikely]] return in.fail(errc::invalid_value, at, "a bool, padding byte or other field has bits that no value sets");
+      if (!load_fixed(at, in, field)) [[unlikely]]
+        return in.fail(errc::invalid_value, at, "a bool, padding byte or other field has bits that no value sets");
       return at + wire_of<Field>::wire_size;
     } else {
       return detail::get(at, in, field);

@@ -30,9 +30,12 @@ consteval auto wire_mask() {
 template <class T>
 consteval bool is_dense() {
   using Wire = wire_of<T>;
-  if constexpr (!Wire::fixed) return false;
-  else if constexpr (!Wire::image) return false;
-  else return Wire::dense;
+  if constexpr (!Wire::fixed)
+    return false;
+  else if constexpr (!Wire::image)
+    return false;
+  else
+    return Wire::dense;
 }
 
 template <class T>
@@ -42,9 +45,12 @@ inline constexpr bool dense = is_dense<T>();
 template <class T>
 consteval bool is_whole() {
   using Wire = wire_of<T>;
-  if constexpr (!Wire::fixed) return false;
-  else if constexpr (!Wire::image) return false;
-  else return Wire::dense || sizeof(T) <= max_masked_size;
+  if constexpr (!Wire::fixed)
+    return false;
+  else if constexpr (!Wire::image)
+    return false;
+  else
+    return Wire::dense || sizeof(T) <= max_masked_size;
 }
 
 template <class T>
@@ -88,8 +94,10 @@ struct masked {
       Word bits{}, allowed{};
       std::memcpy(&bits, from + at, size);
       std::memcpy(&allowed, mask.data() + at, sizeof(Word));
-      if constexpr (sizeof(Word) == sizeof(wide)) stray |= bits & ~allowed;
-      else narrow_stray |= bits & ~allowed;
+      if constexpr (sizeof(Word) == sizeof(wide))
+        stray |= bits & ~allowed;
+      else
+        narrow_stray |= bits & ~allowed;
     });
     std::uint64_t lanes[sizeof(wide) / 8];
     std::memcpy(lanes, &stray, sizeof(wide));
@@ -107,12 +115,10 @@ struct masked {
   template <class Use>
   LADING_ALWAYS_INLINE static void for_each_word(Use&& use) noexcept {
     constexpr std::size_t wides = sizeof(T) / sizeof(wide), rest = wides * sizeof(wide), words = (sizeof(T) - rest) / 8, tail = sizeof(T) % 8;
-    [&]<std::size_t... Index>(std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA {
-      (use.template operator()<wide>(Index * sizeof(wide), sizeof(wide)), ...);
-    }(std::make_index_sequence<wides>{});
-    [&]<std::size_t... Index>(std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA {
-      (use.template operator()<std::uint64_t>(rest + Index * 8, 8), ...);
-    }(std::make_index_sequence<words>{});
+    [&]<std::size_t... Index>(std::index_sequence<Index...>)
+        LADING_FLATTEN_LAMBDA { (use.template operator()<wide>(Index * sizeof(wide), sizeof(wide)), ...); }(std::make_index_sequence<wides>{});
+    [&]<std::size_t... Index>(std::index_sequence<Index...>)
+        LADING_FLATTEN_LAMBDA { (use.template operator()<std::uint64_t>(rest + Index * 8, 8), ...); }(std::make_index_sequence<words>{});
     if constexpr (tail != 0) use.template operator()<std::uint64_t>(rest + words * 8, tail);
   }
 };
@@ -120,8 +126,10 @@ struct masked {
 /// Whether the bytes of a whole T are those of a value.
 template <class T>
 [[nodiscard]] LADING_ALWAYS_INLINE bool all_valid(const std::byte* from) noexcept {
-  if constexpr (wire_of<T>::dense) return true;
-  else return masked<T>::valid(from);
+  if constexpr (wire_of<T>::dense)
+    return true;
+  else
+    return masked<T>::valid(from);
 }
 
 /// The T that valid bytes hold.
@@ -139,8 +147,10 @@ LADING_ALWAYS_INLINE void store_fixed(std::byte* to, const T& value) noexcept(no
   using Wire = wire_of<T>;
   if constexpr (whole<T>) {
     if (layout_matches<T>()) [[likely]] {
-      if constexpr (Wire::dense) std::memcpy(to, &value, sizeof(T));
-      else masked<T>::copy(to, &value);
+      if constexpr (Wire::dense)
+        std::memcpy(to, &value, sizeof(T));
+      else
+        masked<T>::copy(to, &value);
       return;
     }
   }
@@ -151,10 +161,12 @@ LADING_ALWAYS_INLINE void store_fixed(std::byte* to, const T& value) noexcept(no
 template <class T>
 [[nodiscard]] LADING_ALWAYS_INLINE bool load_fixed(const std::byte* from, const reader& in, T& value) {
   using Wire = wire_of<T>;
-  static_assert(!std::is_const_v<T>, "lading: a const or reference field cannot be decoded: make it a plain value, or map the type with lading::codec<T>");
+  static_assert(!std::is_const_v<T>,
+                "lading: a const or reference field cannot be decoded: make it a plain value, or map the type with lading::codec<T>");
   if constexpr (whole<T>) {
     if (layout_matches<T>()) [[likely]] {
-      if (!all_valid<T>(from)) [[unlikely]] return false;
+      if (!all_valid<T>(from)) [[unlikely]]
+        return false;
       // Safety: whole implies trivially copyable, and every bit of the mask may be set in a value.
       std::memcpy(static_cast<void*>(&value), from, sizeof(T));
       return true;

@@ -17,8 +17,10 @@ namespace lading::detail {
 /// Bytes of T that carry its value: all, but for the x87 format, whose object is padded.
 template <class T>
 consteval std::size_t value_bytes() {
-  if constexpr (std::is_same_v<T, long double> && std::numeric_limits<T>::digits == 64) return 10;
-  else return sizeof(T);
+  if constexpr (std::is_same_v<T, long double> && std::numeric_limits<T>::digits == 64)
+    return 10;
+  else
+    return sizeof(T);
 }
 
 /// Integers, floating point and characters: little-endian, as wide as they are here. A type whose width differs between hosts (long, wchar_t,
@@ -34,7 +36,8 @@ struct wire<T, kind::number> {
   static_assert((sizeof(T) & (sizeof(T) - 1)) == 0, "lading: numbers of this width have no wire format: use a standard width");
 
   static constexpr char letter() noexcept {
-    if constexpr (std::is_same_v<T, char> || std::is_same_v<T, char8_t> || std::is_same_v<T, char16_t> || std::is_same_v<T, char32_t> || std::is_same_v<T, wchar_t>) {
+    if constexpr (std::is_same_v<T, char> || std::is_same_v<T, char8_t> || std::is_same_v<T, char16_t> || std::is_same_v<T, char32_t> ||
+                  std::is_same_v<T, wchar_t>) {
       return 'c';
     } else if constexpr (std::is_floating_point_v<T>) {
       return sizeof(T) == 16 ? (std::numeric_limits<T>::digits == 64 ? 'x' : 'q') : 'f';
@@ -88,7 +91,9 @@ struct wire<bool, kind::boolean> {
 template <class T>
 struct wire<T, kind::enumeration> : wire<std::underlying_type_t<T>> {
   using underlying = std::underlying_type_t<T>;
-  static_assert(requires { T{underlying{}}; }, "lading: an enum without a fixed underlying type cannot hold every number a peer may send: write enum name : std::uint8_t");
+  static_assert(
+      requires { T{underlying{}}; },
+      "lading: an enum without a fixed underlying type cannot hold every number a peer may send: write enum name : std::uint8_t");
   LADING_ALWAYS_INLINE static void store(std::byte* to, const T& value) noexcept { wire<underlying>::store(to, static_cast<underlying>(value)); }
   LADING_ALWAYS_INLINE static bool load(const std::byte* from, const reader& in, T& value) noexcept {
     underlying number;
@@ -144,8 +149,10 @@ struct wire<T, kind::bitset> {
   }
   static bool load(const std::byte* from, const reader&, T& value) noexcept {
     for (std::size_t i = 0; i < bits; ++i) value.set(i, (from[i / 8] >> (i % 8) & std::byte{1}) != std::byte{0});
-    if constexpr (bits % 8 != 0) return (from[wire_size - 1] >> (bits % 8)) == std::byte{0};
-    else return true;
+    if constexpr (bits % 8 != 0)
+      return (from[wire_size - 1] >> (bits % 8)) == std::byte{0};
+    else
+      return true;
   }
 };
 

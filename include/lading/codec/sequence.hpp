@@ -27,13 +27,17 @@ struct sequence_writing {
   static constexpr std::size_t min_size = count_size;
 
   static consteval std::size_t align() {
-    if constexpr (wire_of<element>::fixed) return wire_of<element>::wire_align;
-    else return 1;
+    if constexpr (wire_of<element>::fixed)
+      return wire_of<element>::wire_align;
+    else
+      return 1;
   }
   /// The elements' memory is their wire form.
   static consteval bool bulk() {
-    if constexpr (contiguous_shaped<const T>) return dense<element>;
-    else return false;
+    if constexpr (contiguous_shaped<const T>)
+      return dense<element>;
+    else
+      return false;
   }
 
   static consteval void tag(auto& hash) { hash.add('['); }
@@ -56,7 +60,8 @@ struct sequence_writing {
       if constexpr (Planner::framed && bulk()) {
         if (count != 0 && bytes >= plan.state->options.out_of_band_threshold && layout_matches<element>()) {
           // Safety: dense elements have no padding, and any object may be read as bytes.
-          if (plan.state->payloads != nullptr) plan.state->payloads->push_back({.data = reinterpret_cast<const std::byte*>(value.data()), .size = bytes});
+          if (plan.state->payloads != nullptr)
+            plan.state->payloads->push_back({.data = reinterpret_cast<const std::byte*>(value.data()), .size = bytes});
           return offset + count_size;
         }
       }
@@ -76,13 +81,15 @@ struct sequence_writing {
       const std::size_t bytes = count * size;
       if constexpr (Writer::framed && bulk()) {
         if (count != 0 && bytes >= out.state->options.out_of_band_threshold && layout_matches<element>()) {
-          if (out.room(at) < count_size) [[unlikely]] return out.full(at);
+          if (out.room(at) < count_size) [[unlikely]]
+            return out.full(at);
           store_little(at, out_of_band_mark);
           return at + count_size;
         }
       }
       at = put_count<align()>(at, out, count, bytes);
-      if (at == nullptr) [[unlikely]] return nullptr;
+      if (at == nullptr) [[unlikely]]
+        return nullptr;
       if constexpr (bulk()) {
         if (layout_matches<element>()) [[likely]] {
           copy_run(at, value.data(), bytes);
@@ -96,10 +103,12 @@ struct sequence_writing {
       return at;
     } else {
       at = put_count<1>(at, out, count, 0);
-      if (at == nullptr) [[unlikely]] return nullptr;
+      if (at == nullptr) [[unlikely]]
+        return nullptr;
       for (const auto& item : value) {
         at = detail::put(at, out, item);
-        if (at == nullptr) [[unlikely]] return nullptr;
+        if (at == nullptr) [[unlikely]]
+          return nullptr;
       }
       return at;
     }
@@ -109,7 +118,9 @@ struct sequence_writing {
   [[nodiscard]] static bool take_elements(const std::byte* at, const reader& in, bytes_view& frame) {
     if (!in.take_frame(at, frame)) return false;
     if (frame.empty() || frame.size() % wire_of<element>::wire_size != 0) {
-      in.state->fail(errc::invalid_value, {.needed = wire_of<element>::wire_size, .available = frame.size(), .item = in.state->next_frame - 1,
+      in.state->fail(errc::invalid_value, {.needed = wire_of<element>::wire_size,
+                                           .available = frame.size(),
+                                           .item = in.state->next_frame - 1,
                                            .what = "the frame does not hold a whole number of elements"});
       return false;
     }
@@ -128,8 +139,10 @@ struct wire<T, kind::sequence> : sequence_writing<T> {
       constexpr std::size_t size = wire_of<element>::wire_size;
       std::uint32_t count;
       at = get_count<base::align(), size>(at, in, count);
-      if (at == nullptr) [[unlikely]] return nullptr;
-      if (count == out_of_band_mark) [[unlikely]] return get_from_frame(at, in, value);
+      if (at == nullptr) [[unlikely]]
+        return nullptr;
+      if (count == out_of_band_mark) [[unlikely]]
+        return get_from_frame(at, in, value);
       if constexpr (base::bulk()) {
         if (layout_matches<element>()) [[likely]] {
           assign(value, at, count);
@@ -138,11 +151,14 @@ struct wire<T, kind::sequence> : sequence_writing<T> {
       }
       return get_fixed_elements(at, in, value, count);
     } else {
-      if (in.depth == 0) [[unlikely]] return in.too_deep(at);
+      if (in.depth == 0) [[unlikely]]
+        return in.too_deep(at);
       std::uint32_t count;
       at = get_count<1, min_wire_size<element>()>(at, in, count);
-      if (at == nullptr) [[unlikely]] return nullptr;
-      if (count == out_of_band_mark) [[unlikely]] return in.fail(errc::not_canonical, at, "only contiguous numbers travel out of band");
+      if (at == nullptr) [[unlikely]]
+        return nullptr;
+      if (count == out_of_band_mark) [[unlikely]]
+        return in.fail(errc::not_canonical, at, "only contiguous numbers travel out of band");
       return get_elements(at, in.deeper(), value, count);
     }
   }
@@ -196,7 +212,8 @@ struct wire<T, kind::sequence> : sequence_writing<T> {
         value.resize(count);
         for (auto& item : value) {
           at = detail::get(at, in, item);
-          if (at == nullptr) [[unlikely]] return nullptr;
+          if (at == nullptr) [[unlikely]]
+            return nullptr;
         }
         return at;
       }
@@ -253,9 +270,12 @@ struct wire<T, kind::view> : sequence_writing<T> {
     static_assert(whole<element>, "lading: these elements have another layout on the wire, so they cannot be borrowed: decode into a std::vector");
     std::uint32_t count;
     at = get_count<base::align(), wire_of<element>::wire_size>(at, in, count);
-    if (at == nullptr) [[unlikely]] return nullptr;
-    if (count == out_of_band_mark) [[unlikely]] return get_from_frame(at, in, value);
-    if (!borrow(value, at, count, in)) [[unlikely]] return nullptr;
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
+    if (count == out_of_band_mark) [[unlikely]]
+      return get_from_frame(at, in, value);
+    if (!borrow(value, at, count, in)) [[unlikely]]
+      return nullptr;
     return at + std::size_t{count} * sizeof(element);
   }
 

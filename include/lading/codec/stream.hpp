@@ -29,7 +29,8 @@ template <class Read>
 
 /// Whether a read that ended at `end` used up its input.
 [[nodiscard]] LADING_ALWAYS_INLINE bool consumed(const std::byte* end, const reader& in) noexcept {
-  if (end == in.end) [[likely]] return end != nullptr || !in.state->has_failed;
+  if (end == in.end) [[likely]]
+    return end != nullptr || !in.state->has_failed;
   if (end != nullptr) {
     in.state->fail(errc::trailing_bytes, {.needed = in.offset(end), .available = in.left(in.begin), .what = "the input goes on after the value"});
   }
@@ -52,10 +53,13 @@ template <class T>
 /// The error for which holds_one was false.
 template <class T>
 [[nodiscard]] LADING_COLD error why_not(bytes_view source, const decode_limits& limits) {
-  if (source.size() < sizeof(T)) return error(errc::truncated, {.needed = sizeof(T), .available = source.size(), .offset = 0, .what = "the input ends inside a value"});
+  if (source.size() < sizeof(T))
+    return error(errc::truncated, {.needed = sizeof(T), .available = source.size(), .offset = 0, .what = "the input ends inside a value"});
   decode_state state{.limits = limits};
-  if (source.size() > sizeof(T)) state.fail(errc::trailing_bytes, {.needed = sizeof(T), .available = source.size(), .what = "the input goes on after the value"});
-  else state.fail_at(errc::invalid_value, 0, "a bool, padding byte or other field has bits that no value sets");
+  if (source.size() > sizeof(T))
+    state.fail(errc::trailing_bytes, {.needed = sizeof(T), .available = source.size(), .what = "the input goes on after the value"});
+  else
+    state.fail_at(errc::invalid_value, 0, "a bool, padding byte or other field has bits that no value sets");
   return state.failed;
 }
 
@@ -87,7 +91,8 @@ template <class T>
   detail::encode_state state;
   const detail::writer<false> out{target.data(), target.data() + target.size(), &state, detail::max_encode_depth};
   const std::byte* const end = detail::put(target.data(), out, value);
-  if (end == nullptr && state.has_failed) [[unlikely]] return detail::encode_failure(state, value, target.size());
+  if (end == nullptr && state.has_failed) [[unlikely]]
+    return detail::encode_failure(state, value, target.size());
   return static_cast<std::size_t>(end - target.data());
 }
 
@@ -101,14 +106,16 @@ template <class T>
 [[nodiscard]] result<T> decode_from(bytes_view source, const decode_limits& limits = {}) {
   if constexpr (detail::whole<T> && std::is_trivially_default_constructible_v<T>) {
     if (detail::layout_matches<T>()) [[likely]] {
-      if (detail::holds_one<T>(source)) [[likely]] return detail::copy_whole<T>(source.data());
+      if (detail::holds_one<T>(source)) [[likely]]
+        return detail::copy_whole<T>(source.data());
       return fail(detail::why_not<T>(source, limits));
     }
   }
   detail::decode_state state{.limits = limits};
   if constexpr (std::default_initializable<T>) {
     result<T> decoded{T{}};
-    if (!detail::decode_whole(*decoded, source, state)) [[unlikely]] decoded = fail(state.failed);
+    if (!detail::decode_whole(*decoded, source, state)) [[unlikely]]
+      decoded = fail(state.failed);
     return decoded;
   } else {
     result<T> decoded = fail(errc::invalid_value);
@@ -126,14 +133,16 @@ template <class T>
 [[nodiscard]] result<void> decode_into(T& value, bytes_view source, const decode_limits& limits = {}) {
   if constexpr (detail::whole<T>) {
     if (detail::layout_matches<T>()) [[likely]] {
-      if (!detail::holds_one<T>(source)) [[unlikely]] return fail(detail::why_not<T>(source, limits));
+      if (!detail::holds_one<T>(source)) [[unlikely]]
+        return fail(detail::why_not<T>(source, limits));
       // Safety: whole implies trivially copyable, and the bytes have been checked.
       std::memcpy(static_cast<void*>(&value), source.data(), sizeof(T));
       return {};
     }
   }
   detail::decode_state state{.limits = limits};
-  if (!detail::decode_whole(value, source, state)) [[unlikely]] return fail(state.failed);
+  if (!detail::decode_whole(value, source, state)) [[unlikely]]
+    return fail(state.failed);
   return {};
 }
 
@@ -148,7 +157,9 @@ result<void> decode_into(T&, Source&&, const decode_limits& = {}) = delete;  // 
 template <class T>
 failure detail::encode_failure(const encode_state& state, const T& value, std::size_t available) {
   if (state.failed.code() != errc::buffer_too_small) return failure(state.failed);
-  return fail(errc::buffer_too_small, {.needed = encoded_size(value), .available = available, .offset = state.failed.details().offset,
+  return fail(errc::buffer_too_small, {.needed = encoded_size(value),
+                                       .available = available,
+                                       .offset = state.failed.details().offset,
                                        .what = "pass a target of encoded_size(value) bytes"});
 }
 

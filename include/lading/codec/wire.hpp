@@ -42,8 +42,10 @@ using wire_of = wire<std::remove_cv_t<T>>;
 /// The fewest bytes a value can take: what a declared count is checked against.
 template <class T>
 consteval std::size_t min_wire_size() {
-  if constexpr (wire_of<T>::fixed) return wire_of<T>::wire_size;
-  else return wire_of<T>::min_size;
+  if constexpr (wire_of<T>::fixed)
+    return wire_of<T>::wire_size;
+  else
+    return wire_of<T>::min_size;
 }
 
 // Properties found by walking the parts.
@@ -56,10 +58,14 @@ struct reaches {
   template <class T>
   static consteval bool from() {
     using Type = std::remove_cv_t<T>;
-    if constexpr (std::is_same_v<Type, Wanted>) return true;
-    else if constexpr ((std::is_same_v<Type, Seen> || ...)) return false;
-    else if constexpr (is_product<Type>) return reaches<Wanted, Type, Seen...>::within(typename wire<Type>::parts{});
-    else return within(typename wire<Type>::parts{});
+    if constexpr (std::is_same_v<Type, Wanted>)
+      return true;
+    else if constexpr ((std::is_same_v<Type, Seen> || ...))
+      return false;
+    else if constexpr (is_product<Type>)
+      return reaches<Wanted, Type, Seen...>::within(typename wire<Type>::parts{});
+    else
+      return within(typename wire<Type>::parts{});
   }
   template <class... Parts>
   static consteval bool within(type_list<Parts...>) {
@@ -78,12 +84,18 @@ struct any_part {
   template <class T>
   static consteval bool holds() {
     using Type = std::remove_cv_t<T>;
-    if constexpr ((std::is_same_v<Type, Seen> || ...)) return false;
-    else if constexpr (Property == property::borrows && requires { requires wire<Type>::borrows; }) return true;
-    else if constexpr (Property == property::owns_payload && requires { requires wire<Type>::owns_payload; }) return true;
-    else if constexpr (Property == property::gathers && requires { requires wire<Type>::gathers; }) return true;
-    else if constexpr (is_product<Type>) return any_part<Property, Type, Seen...>::within(typename wire<Type>::parts{});
-    else return within(typename wire<Type>::parts{});
+    if constexpr ((std::is_same_v<Type, Seen> || ...))
+      return false;
+    else if constexpr (Property == property::borrows && requires { requires wire<Type>::borrows; })
+      return true;
+    else if constexpr (Property == property::owns_payload && requires { requires wire<Type>::owns_payload; })
+      return true;
+    else if constexpr (Property == property::gathers && requires { requires wire<Type>::gathers; })
+      return true;
+    else if constexpr (is_product<Type>)
+      return any_part<Property, Type, Seen...>::within(typename wire<Type>::parts{});
+    else
+      return within(typename wire<Type>::parts{});
   }
   template <class... Parts>
   static consteval bool within(type_list<Parts...>) {
@@ -106,16 +118,23 @@ inline constexpr bool gathers = any_part<property::gathers>::template holds<T>()
 /// How much code one T expands to: fields of variable size, counted through nested structs. Large structs are not merged into their callers.
 template <class T, std::size_t Depth = 0>
 consteval std::size_t inline_cost() {
-  if constexpr (Depth > 6) return 100;
-  else if constexpr (wire_of<T>::fixed) return 0;
-  else return []<class... Parts>(type_list<Parts...>) { return ((inline_cost<Parts, Depth + 1>() + ... + std::size_t{1})); }(typename wire_of<T>::parts{});
+  if constexpr (Depth > 6)
+    return 100;
+  else if constexpr (wire_of<T>::fixed)
+    return 0;
+  else
+    return
+        []<class... Parts>(type_list<Parts...>) { return ((inline_cost<Parts, Depth + 1>() + ... + std::size_t{1})); }(typename wire_of<T>::parts{});
 }
 
 template <class T>
 consteval bool kept_out_of_line() {
-  if constexpr (!is_product<T> || wire_of<T>::fixed) return false;
-  else if constexpr (recursive<std::remove_cv_t<T>>) return true;
-  else return inline_cost<T>() > 24;
+  if constexpr (!is_product<T> || wire_of<T>::fixed)
+    return false;
+  else if constexpr (recursive<std::remove_cv_t<T>>)
+    return true;
+  else
+    return inline_cost<T>() > 24;
 }
 
 // Schema: see docs/FORMAT.md.

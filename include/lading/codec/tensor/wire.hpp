@@ -47,7 +47,8 @@ LADING_ALWAYS_INLINE std::size_t measure_shape(std::size_t offset, const Planner
 template <class Writer>
 LADING_ALWAYS_INLINE std::byte* put_shape(std::byte* at, const Writer& out, const tensor_view& value) {
   const std::size_t rank = value.rank();
-  if (out.room(at) < 2 + 8 * rank) [[unlikely]] return out.full(at);
+  if (out.room(at) < 2 + 8 * rank) [[unlikely]]
+    return out.full(at);
   at[0] = static_cast<std::byte>(value.dtype());
   at[1] = static_cast<std::byte>(rank);
   at += 2;
@@ -61,15 +62,18 @@ LADING_ALWAYS_INLINE std::byte* put_shape(std::byte* at, const Writer& out, cons
 template <class Planner>
 LADING_ALWAYS_INLINE std::size_t measure_items(std::size_t offset, const Planner& plan, const tensor_view& value) {
   const std::size_t bytes = value.size_bytes();
-  if (!sendable(value)) [[unlikely]] plan.fail(errc::unsupported, {.what = foreign_byte_order});
+  if (!sendable(value)) [[unlikely]]
+    plan.fail(errc::unsupported, {.what = foreign_byte_order});
   if constexpr (Planner::framed) {
     if (bytes != 0 && bytes >= plan.state->options.out_of_band_threshold) {
       if (plan.state->payloads != nullptr) {
-        if (value.contiguous()) plan.state->payloads->push_back({.data = value.data(), .size = bytes});
+        if (value.contiguous())
+          plan.state->payloads->push_back({.data = value.data(), .size = bytes});
         else
-          plan.state->payloads->push_back({.size = bytes, .source = &value, .gather = [](const void* source, std::byte* target, std::size_t begin, std::size_t end) {
-                                             static_cast<const tensor_view*>(source)->gather_to(target, begin, end);
-                                           }});
+          plan.state->payloads->push_back(
+              {.size = bytes, .source = &value, .gather = [](const void* source, std::byte* target, std::size_t begin, std::size_t end) {
+                 static_cast<const tensor_view*>(source)->gather_to(target, begin, end);
+               }});
       }
       return offset + count_size;
     }
@@ -80,16 +84,19 @@ LADING_ALWAYS_INLINE std::size_t measure_items(std::size_t offset, const Planner
 template <class Writer>
 LADING_ALWAYS_INLINE std::byte* put_items(std::byte* at, const Writer& out, const tensor_view& value) {
   const std::size_t bytes = value.size_bytes();
-  if (!sendable(value)) [[unlikely]] return out.fail(errc::unsupported, {.what = foreign_byte_order});
+  if (!sendable(value)) [[unlikely]]
+    return out.fail(errc::unsupported, {.what = foreign_byte_order});
   if constexpr (Writer::framed) {
     if (bytes != 0 && bytes >= out.state->options.out_of_band_threshold) {
-      if (out.room(at) < count_size) [[unlikely]] return out.full(at);
+      if (out.room(at) < count_size) [[unlikely]]
+        return out.full(at);
       store_little(at, out_of_band_mark);
       return at + count_size;
     }
   }
   at = put_count<tensor_align>(at, out, static_cast<std::size_t>(value.item_count()), bytes);
-  if (at == nullptr) [[unlikely]] return nullptr;
+  if (at == nullptr) [[unlikely]]
+    return nullptr;
   value.gather_to(at, 0, bytes);
   return at + bytes;
 }
@@ -104,14 +111,18 @@ struct wire_shape {
 };
 
 [[nodiscard]] LADING_ALWAYS_INLINE const std::byte* get_shape(const std::byte* at, const reader& in, wire_shape& shape) {
-  if (in.left(at) < 2) [[unlikely]] return in.truncated(at, 2);
+  if (in.left(at) < 2) [[unlikely]]
+    return in.truncated(at, 2);
   const auto number = static_cast<std::uint8_t>(at[0]);
-  if (!is_valid_dtype(number)) [[unlikely]] return in.fail(errc::invalid_value, at, "no dtype has this number");
+  if (!is_valid_dtype(number)) [[unlikely]]
+    return in.fail(errc::invalid_value, at, "no dtype has this number");
   shape.type = static_cast<dtype>(number);
   shape.rank = static_cast<std::size_t>(at[1]);
-  if (shape.rank > max_rank) [[unlikely]] return in.fail(errc::invalid_value, at + 1, "a tensor has at most 64 dimensions");
+  if (shape.rank > max_rank) [[unlikely]]
+    return in.fail(errc::invalid_value, at + 1, "a tensor has at most 64 dimensions");
   at += 2;
-  if (in.left(at) < 8 * shape.rank) [[unlikely]] return in.truncated(at, 8 * shape.rank);
+  if (in.left(at) < 8 * shape.rank) [[unlikely]]
+    return in.truncated(at, 8 * shape.rank);
   for (std::size_t i = 0; i < shape.rank; ++i) {
     shape.dimensions[i] = static_cast<std::int64_t>(load_little<std::uint64_t>(at));
     at += 8;
@@ -124,14 +135,16 @@ struct wire_shape {
   std::uint32_t count;
   const std::byte* const begin = at;
   at = get_count<tensor_align, 1>(at, in, count);
-  if (at == nullptr) [[unlikely]] return nullptr;
+  if (at == nullptr) [[unlikely]]
+    return nullptr;
   if (count == out_of_band_mark) [[unlikely]] {
     if (!in.take_frame(at, items)) return nullptr;
     if (items.empty()) return in.fail(errc::not_canonical, begin, "an empty array does not travel out of band");
     return at;
   }
   const std::size_t bytes = std::size_t{count} * item_size;
-  if (in.left(at) < bytes) [[unlikely]] return in.truncated(at, bytes);
+  if (in.left(at) < bytes) [[unlikely]]
+    return in.truncated(at, bytes);
   items = {at, bytes};
   return at + bytes;
 }
@@ -152,8 +165,10 @@ struct wire_tensor {
   static consteval void tag(auto& hash) { hash.add('T'); }
 
   static const tensor_view& view_of(const T& value) noexcept {
-    if constexpr (std::is_same_v<T, tensor_view>) return value;
-    else return value.view();
+    if constexpr (std::is_same_v<T, tensor_view>)
+      return value;
+    else
+      return value.view();
   }
   template <class Planner>
   LADING_ALWAYS_INLINE static std::size_t measure(std::size_t offset, const Planner& plan, const T& value) {
@@ -169,11 +184,14 @@ struct wire_tensor {
     wire_shape shape;
     bytes_view items;
     at = get_shape(at, in, shape);
-    if (at == nullptr) [[unlikely]] return nullptr;
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
     at = get_items(at, in, item_size(shape.type), items);
-    if (at == nullptr) [[unlikely]] return nullptr;
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
     if (!little_endian_host && item_size(shape.type) != 1) return in.fail(errc::unsupported, begin, foreign_byte_order);
-    if (const auto assigned = value.assign(shape.type, shape.shape(), items); !assigned) [[unlikely]] return refuse_tensor(begin, in, assigned.error());
+    if (const auto assigned = value.assign(shape.type, shape.shape(), items); !assigned) [[unlikely]]
+      return refuse_tensor(begin, in, assigned.error());
     return at;
   }
 };
@@ -212,13 +230,17 @@ struct wire_jagged {
     wire_shape shape;
     bytes_view rows, items;
     at = get_shape(at, in, shape);
-    if (at == nullptr) [[unlikely]] return nullptr;
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
     at = get_items(at, in, sizeof(std::int64_t), rows);
-    if (at == nullptr) [[unlikely]] return nullptr;
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
     at = get_items(at, in, item_size(shape.type), items);
-    if (at == nullptr) [[unlikely]] return nullptr;
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
     if (!little_endian_host) return in.fail(errc::unsupported, begin, foreign_byte_order);
-    if (const auto assigned = assign(value, shape, items, rows); !assigned) [[unlikely]] return refuse_tensor(begin, in, assigned.error());
+    if (const auto assigned = assign(value, shape, items, rows); !assigned) [[unlikely]]
+      return refuse_tensor(begin, in, assigned.error());
     return at;
   }
 
