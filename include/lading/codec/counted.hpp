@@ -54,21 +54,21 @@ LADING_ALWAYS_INLINE std::byte* put_count(std::byte* at, const Writer& out, std:
   store_little(at, static_cast<std::uint32_t>(count));
   at += count_size;
   if constexpr (Align > 1) {
-    if (count != 0) [[likely]]
-      std::memset(at, 0, Align);  // one store: the elements take at least Align bytes, and overwrite the rest
+    if (bytes >= Align) [[likely]]
+      std::memset(at, 0, Align);  // one store: the elements overwrite what is not padding
     else
       std::memset(at, 0, padding);
   }
   return at + padding;
 }
 
-/// Whether `padding` bytes are zero, given that `count` elements of at least Align bytes follow them.
+/// Whether `padding` bytes are zero, given that at least `bytes` follow them.
 template <std::size_t Align>
-[[nodiscard]] LADING_ALWAYS_INLINE bool is_zero(const std::byte* at, std::size_t padding, std::size_t count) noexcept {
+[[nodiscard]] LADING_ALWAYS_INLINE bool is_zero(const std::byte* at, std::size_t padding, std::size_t bytes) noexcept {
   if constexpr (Align <= 8) {
-    if (count != 0) [[likely]] {
+    if (bytes >= Align) [[likely]] {
       using word = std::conditional_t<Align == 2, std::uint16_t, std::conditional_t<Align == 4, std::uint32_t, std::uint64_t>>;
-      // The elements make a whole word readable; the padding is its low end.
+      // What follows makes a whole word readable; the padding is its low end.
       return (std::uint64_t{load_little<word>(at)} & ((std::uint64_t{1} << (8 * padding)) - 1)) == 0;
     }
   }
@@ -78,11 +78,10 @@ template <std::size_t Align>
   return true;
 }
 
-/// Reads a count and checks that so many elements of `least` bytes can follow. `count` may come back as out_of_band_mark, with nothing checked.
-template <std::size_t Align, std::size_t Least>
-[[nodiscard]] LADING_ALWAYS_INLINE const std::byte* get_count(const std::byte* at, const reader& in, std::uint32_t& count) {
-  if (in.left(at) < count_size) [[unlikely]]
-    return in.truncated(at, count_size);
+/// Reads a count, which the caller has made sure is there with Rest bytes behind it, and checks that so many elements of Least bytes, and Rest
+/// bytes more, can follow. `count` may come back as out_of_band_mark, with nothing checked.
+template <std::size_t Align, std::size_t Least, std::size_t Rest = 0>
+[[nodiscard]] LADING_ALWAYS_INLINE const std::byte* get_count_within(const std::byte* at, const reader& in, std::uint32_t& count) {
   count = load_little<std::uint32_t>(at);
   at += count_size;
   if (count == out_of_band_mark) [[unlikely]]
@@ -97,15 +96,24 @@ template <std::size_t Align, std::size_t Least>
     }
   } else {
     const std::size_t padding = padding_at<Align>(in.offset(at));
-    if (in.left(at) < padding + std::uint64_t{count} * Least) [[unlikely]]
-      return in.truncated(at, padding + std::uint64_t{count} * Least);
+    const std::uint64_t bytes = std::uint64_t{count} * Least;
+    if (in.left(at) < padding + bytes + Rest) [[unlikely]]
+      return in.truncated(at, padding + bytes + Rest);
     if constexpr (Align > 1) {
-      if (!is_zero<Align>(at, padding, count)) [[unlikely]]
+      if (!is_zero<Align>(at, padding, bytes)) [[unlikely]]
         return in.fail(errc::not_canonical, at, "the padding before an array is not zero");
       at += padding;
     }
   }
   return at;
+}
+
+/// As get_count_within, making sure of the count's own bytes first.
+template <std::size_t Align, std::size_t Least>
+[[nodiscard]] LADING_ALWAYS_INLINE const std::byte* get_count(const std::byte* at, const reader& in, std::uint32_t& count) {
+  if (in.left(at) < count_size) [[unlikely]]
+    return in.truncated(at, count_size);
+  return get_count_within<Align, Least>(at, in, count);
 }
 
 /// Copies a run of elements that is usually short.

@@ -46,20 +46,42 @@ LADING_ALWAYS_INLINE std::byte* put(std::byte* at, const Writer& out, const T& v
   }
 }
 
+/// Reads into `value` where the caller has made sure of its fewest bytes and Rest more; leaves Rest bytes sure. So one check at the start of a
+/// struct, and one for each of its parts of variable size, serve all its fields.
+template <std::size_t Rest, class T>
+[[nodiscard]] LADING_ALWAYS_INLINE const std::byte* get_within(const std::byte* at, const reader& in, T& value) {
+  using Wire = wire_of<T>;
+  if constexpr (Wire::fixed) {
+    if (!load_fixed(at, in, value)) [[unlikely]]
+      return in.fail(errc::invalid_value, at, "a bool, padding byte or other field has bits that no value sets");
+    return at + Wire::wire_size;
+  } else {
+    if constexpr (kept_out_of_line<T>()) {
+      at = get_out_of_line(at, in, value);
+    } else if constexpr (requires { Wire::template get_within<Rest>(at, in, value); }) {
+      return Wire::template get_within<Rest>(at, in, value);
+    } else {
+      at = Wire::get(at, in, value);
+    }
+    if (at == nullptr) [[unlikely]]
+      return nullptr;
+    if constexpr (Rest != 0) {
+      if (in.left(at) < Rest) [[unlikely]]
+        return in.truncated(at, Rest);
+    }
+    return at;
+  }
+}
+
 /// Reads into `value` from `at` and returns the position after it; nullptr after an error.
 template <class T>
 [[nodiscard]] LADING_ALWAYS_INLINE const std::byte* get(const std::byte* at, const reader& in, T& value) {
-  if constexpr (wire_of<T>::fixed) {
-    if (in.left(at) < wire_of<T>::wire_size) [[unlikely]]
-      return in.truncated(at, wire_of<T>::wire_size);
-    if (!load_fixed(at, in, value)) [[unlikely]]
-      return in.fail(errc::invalid_value, at, "a bool, padding byte or other field has bits that no value sets");
-    return at + wire_of<T>::wire_size;
-  } else if constexpr (kept_out_of_line<T>()) {
-    return get_out_of_line(at, in, value);
-  } else {
-    return wire_of<T>::get(at, in, value);
+  constexpr std::size_t least = min_wire_size<T>();
+  if constexpr (least != 0) {
+    if (in.left(at) < least) [[unlikely]]
+      return in.truncated(at, least);
   }
+  return get_within<0>(at, in, value);
 }
 
 template <class Planner, class T>
@@ -87,7 +109,7 @@ LADING_NOINLINE std::byte* put_out_of_line(std::byte* at, Writer out, const T& v
 
 template <class T>
 LADING_NOINLINE const std::byte* get_out_of_line(const std::byte* at, reader in, T& value) {
-  return wire_of<T>::get(at, in, value);
+  return wire_of<T>::template get_within<0>(at, in, value);
 }
 
 /// Reads a T that does not exist yet and hands it to consume(T&&). Only types with a codec may lack a default constructor.

@@ -91,6 +91,14 @@ struct field_layout<type_list<Fields...>> {
   }
   static constexpr auto runs = compute_runs();
   static constexpr std::size_t least = (std::size_t{0} + ... + min_wire_size<Fields>());
+  /// behind[i]: the fewest bytes that the fields after field i take.
+  static consteval auto compute_behind() {
+    constexpr std::array<std::size_t, count + 1> sizes{min_wire_size<Fields>()...};
+    std::array<std::size_t, count + 1> sums{};
+    for (std::size_t i = count; i-- > 1;) sums[i - 1] = sums[i] + sizes[i];
+    return sums;
+  }
+  static constexpr auto behind = compute_behind();
 };
 
 template <class T>
@@ -169,10 +177,12 @@ struct wire<T, kind::product> {
     return at;
   }
 
-  [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get(const std::byte* at, const reader& in, T& value) {
+  template <std::size_t Rest>
+  [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get_within(const std::byte* at, const reader& in, T& value) {
     visit_product(value, [&](auto&... fields) LADING_FLATTEN_LAMBDA {
-      [&]<std::size_t... Index>(std::index_sequence<Index...>)
-          LADING_FLATTEN_LAMBDA { (void)(((at = get_field<Index>(at, in, fields)) != nullptr) && ...); }(std::make_index_sequence<count>{});
+      [&]<std::size_t... Index>(std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA {
+        (void)(((at = detail::get_within<Rest + layout::behind[Index]>(at, in, fields)) != nullptr) && ...);
+      }(std::make_index_sequence<count>{});
     });
     return at;
   }
@@ -208,20 +218,6 @@ struct wire<T, kind::product> {
       return at + wire_of<Field>::wire_size;
     } else {
       return detail::put(at, out, field);
-    }
-  }
-  template <std::size_t Index, class Field>
-  [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get_field(const std::byte* at, const reader& in, Field& field) {
-    if constexpr (wire_of<Field>::fixed) {
-      if constexpr (layout::runs[Index] != 0) {
-        if (in.left(at) < layout::runs[Index]) [[unlikely]]
-          return in.truncated(at, layout::runs[Index]);
-      }
-      if (!load_fixed(at, in, field)) [[unlikely]]
-        return in.fail(errc::invalid_value, at, "a bool, padding byte or other field has bits that no value sets");
-      return at + wire_of<Field>::wire_size;
-    } else {
-      return detail::get(at, in, field);
     }
   }
 };

@@ -134,11 +134,12 @@ struct wire<T, kind::sequence> : sequence_writing<T> {
   using typename base::element;
   static constexpr bool owns_payload = base::bulk();
 
-  [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get(const std::byte* at, const reader& in, T& value) {
+  template <std::size_t Rest>
+  [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get_within(const std::byte* at, const reader& in, T& value) {
     if constexpr (wire_of<element>::fixed) {
       constexpr std::size_t size = wire_of<element>::wire_size;
       std::uint32_t count;
-      at = get_count<base::align(), size>(at, in, count);
+      at = get_count_within<base::align(), size, Rest>(at, in, count);
       if (at == nullptr) [[unlikely]]
         return nullptr;
       if (count == out_of_band_mark) [[unlikely]]
@@ -154,12 +155,19 @@ struct wire<T, kind::sequence> : sequence_writing<T> {
       if (in.depth == 0) [[unlikely]]
         return in.too_deep(at);
       std::uint32_t count;
-      at = get_count<1, min_wire_size<element>()>(at, in, count);
+      at = get_count_within<1, min_wire_size<element>()>(at, in, count);
       if (at == nullptr) [[unlikely]]
         return nullptr;
       if (count == out_of_band_mark) [[unlikely]]
         return in.fail(errc::not_canonical, at, "only contiguous numbers travel out of band");
-      return get_elements(at, in.deeper(), value, count);
+      at = get_elements(at, in.deeper(), value, count);
+      if (at == nullptr) [[unlikely]]
+        return nullptr;
+      if constexpr (Rest != 0) {
+        if (in.left(at) < Rest) [[unlikely]]
+          return in.truncated(at, Rest);
+      }
+      return at;
     }
   }
 
@@ -264,12 +272,13 @@ struct wire<T, kind::view> : sequence_writing<T> {
   using typename base::element;
   static constexpr bool borrows = true;
 
-  [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get(const std::byte* at, const reader& in, T& value) {
+  template <std::size_t Rest>
+  [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get_within(const std::byte* at, const reader& in, T& value) {
     static_assert(std::is_constructible_v<T, const element*, std::size_t>,
                   "lading: a decoded view only reads: use std::span<const T> without a fixed extent, or std::string_view");
     static_assert(whole<element>, "lading: these elements have another layout on the wire, so they cannot be borrowed: decode into a std::vector");
     std::uint32_t count;
-    at = get_count<base::align(), wire_of<element>::wire_size>(at, in, count);
+    at = get_count_within<base::align(), wire_of<element>::wire_size, Rest>(at, in, count);
     if (at == nullptr) [[unlikely]]
       return nullptr;
     if (count == out_of_band_mark) [[unlikely]]
@@ -335,7 +344,7 @@ struct wire<T, kind::path> {
   }
   [[nodiscard]] static const std::byte* get(const std::byte* at, const reader& in, T& value) {
     string text;
-    at = wire<string>::get(at, in, text);
+    at = detail::get(at, in, text);
     if (at != nullptr) value = std::move(text);
     return at;
   }

@@ -11,9 +11,8 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
-#include <type_traits>
+#include <span>
 #include <utility>
 
 #include <lading/codec/tensor/dtype.hpp>
@@ -66,6 +65,9 @@ inline constexpr version current_version{1, 0};
 inline constexpr std::uint64_t flag_read_only = 1;
 inline constexpr std::uint64_t flag_is_copied = 2;
 inline constexpr std::uint64_t flag_sub_byte_padded = 4;
+
+/// What to pass as keep_alive where the caller sees to it that the items outlive the DLPack tensor.
+struct kept_by_caller {};
 
 }  // namespace dlpack
 
@@ -342,11 +344,13 @@ template <dlpack_managed Managed = dlpack::managed_tensor_versioned>
   return detail::make_dlpack_export(*made, made->keeper.view(), 0);
 }
 
-/// Lends a view to another library, read-only where DLPack can say so, and strides as they are. `keep_alive` (a std::shared_ptr, an owner,
-/// nothing but an int where the caller sees to it otherwise) lives as long as the DLPack tensor, and is destroyed by its deleter.
+/// Lends a view to another library, with its strides, and read-only where DLPack can say so.
 ///
-/// Errors:   no_memory; then `keep_alive` has been destroyed or is unchanged.
-/// Lifetime: as above; the items must stay as long as `keep_alive` does.
+/// `keep_alive` is what owns the items (a std::shared_ptr, a dlpack_owner, a moved-in buffer; else dlpack::kept_by_caller): the deleter
+/// destroys it, or this function where it fails.
+///
+/// Errors:   no_memory.
+/// Lifetime: the caller, or who gets the pointer, calls managed->deleter(managed) once.
 template <dlpack_managed Managed = dlpack::managed_tensor_versioned, std::movable Keeper>
 [[nodiscard]] result<Managed*> export_dlpack(const tensor_view& view, Keeper keep_alive) {
   using exported = detail::dlpack_export<Managed, Keeper>;

@@ -291,7 +291,7 @@ struct wire<basic_strided_list<Tensor>, kind::custom> {
   [[nodiscard]] static const std::byte* get(const std::byte* at, const reader& in, value_type& value) {
     list components = std::move(value).components();
     const std::byte* const begin = at;
-    at = wire<list>::get(at, in, components);
+    at = detail::get(at, in, components);
     if (at == nullptr) return nullptr;
     auto made = value_type::from(std::move(components));
     if (!made) return refuse_tensor(begin, in, made.error());
