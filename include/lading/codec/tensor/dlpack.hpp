@@ -214,6 +214,26 @@ template <dlpack_managed Managed>
 class dlpack_owner {
  public:
   dlpack_owner() noexcept = default;
+
+  /// As import_dlpack().
+  [[nodiscard]] static result<dlpack_owner> take(Managed* managed) {
+    if (managed == nullptr) return fail(errc::invalid_argument, {.what = "there is no DLPack tensor to import"});
+    result<dlpack_owner> owner;
+    owner->managed_ = managed;
+    if constexpr (dlpack_versioned<Managed>) {
+      if (managed->version.major != dlpack::current_version.major) {
+        return detail::fail_dlpack_unsupported(managed->version.major, "the DLPack tensor is of another major version");
+      }
+      if ((managed->flags & dlpack::flag_sub_byte_padded) != 0 && managed->dl_tensor.dtype.bits < 8) {
+        return detail::fail_dlpack_unsupported(managed->dl_tensor.dtype.bits, "the DLPack items are of less than a byte and padded");
+      }
+    }
+    result<tensor_view> view = view_of_dlpack(managed->dl_tensor);
+    if (!view) return fail(view.error());
+    owner->view_ = std::move(*view);
+    return owner;
+  }
+
   dlpack_owner(dlpack_owner&& other) noexcept : managed_(std::exchange(other.managed_, nullptr)), view_(std::exchange(other.view_, tensor_view())) {}
   dlpack_owner& operator=(dlpack_owner&& other) noexcept {
     if (this == &other) return *this;
@@ -254,9 +274,6 @@ class dlpack_owner {
   }
 
  private:
-  template <dlpack_managed Any>
-  friend result<dlpack_owner<Any>> import_dlpack(Any* managed);
-
   Managed* managed_ = nullptr;
   tensor_view view_;
 };
@@ -266,21 +283,7 @@ class dlpack_owner {
 /// Errors: as view_of_dlpack(); unsupported for another major version, of which only the deleter is touched; invalid_argument for null.
 template <dlpack_managed Managed>
 [[nodiscard]] result<dlpack_owner<Managed>> import_dlpack(Managed* managed) {
-  if (managed == nullptr) return fail(errc::invalid_argument, {.what = "there is no DLPack tensor to import"});
-  result<dlpack_owner<Managed>> owner;
-  owner->managed_ = managed;
-  if constexpr (dlpack_versioned<Managed>) {
-    if (managed->version.major != dlpack::current_version.major) {
-      return detail::fail_dlpack_unsupported(managed->version.major, "the DLPack tensor is of another major version");
-    }
-    if ((managed->flags & dlpack::flag_sub_byte_padded) != 0 && managed->dl_tensor.dtype.bits < 8) {
-      return detail::fail_dlpack_unsupported(managed->dl_tensor.dtype.bits, "the DLPack items are of less than a byte and padded");
-    }
-  }
-  result<tensor_view> view = view_of_dlpack(managed->dl_tensor);
-  if (!view) return fail(view.error());
-  owner->view_ = std::move(*view);
-  return owner;
+  return dlpack_owner<Managed>::take(managed);
 }
 
 namespace detail {

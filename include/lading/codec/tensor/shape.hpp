@@ -148,7 +148,7 @@ class extents {
   union storage {
     std::int64_t in_place[2 * inline_rank];
     std::int64_t* block;
-    storage() noexcept {}  // left as it is: `rank_` says what is there
+    storage() noexcept : block(nullptr) {}  // the rest is left as it is: `rank_` says what is there
   };
   storage storage_;
   std::uint8_t rank_ = 0;

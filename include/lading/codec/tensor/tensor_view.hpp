@@ -5,8 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <iterator>
-#include <memory>
+#include <new>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -38,8 +37,8 @@ class tensor_view {
   tensor_view& operator=(const tensor_view&) = default;
   tensor_view& operator=(tensor_view&& other) noexcept {
     if (this == &other) return *this;
-    std::destroy_at(this);
-    return *std::construct_at(this, std::move(other));
+    this->~tensor_view();
+    return *::new (static_cast<void*>(this)) tensor_view(std::move(other));
   }
   ~tensor_view() = default;
 
