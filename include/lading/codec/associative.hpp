@@ -1,10 +1,10 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -147,7 +147,7 @@ struct wire_associative {
       return true;
     } else {
       if (value.empty()) return true;
-      const auto& last = key_of(*std::prev(value.end()));
+      const auto& last = key_of(*value.rbegin());
       if constexpr (unique_keys<T>)
         return value.key_comp()(last, next);
       else
@@ -187,12 +187,22 @@ struct wire_associative {
     if constexpr (requires(const key& k) {
                     { k < k } -> std::convertible_to<bool>;
                   }) {
-      std::vector<const typename T::value_type*> entries;
-      entries.reserve(value.size());
-      for (const auto& entry : value) entries.push_back(&entry);
-      std::stable_sort(entries.begin(), entries.end(), [](const auto* left, const auto* right) { return key_of(*left) < key_of(*right); });
-      for (const auto* entry : entries) {
-        if (!use(*entry)) return false;
+      struct place {
+        const typename T::value_type* entry;
+        std::size_t order;  // entries of equal keys stay in the container's order
+      };
+      std::vector<place> places;
+      places.reserve(value.size());
+      for (const auto& entry : value) places.push_back({&entry, places.size()});
+      // std::qsort, because <algorithm> would add 5,000 lines to every user's translation unit for this one rarely used option.
+      std::qsort(places.data(), places.size(), sizeof(place), [](const void* left, const void* right) {
+        const auto &first = *static_cast<const place*>(left), &second = *static_cast<const place*>(right);
+        if (key_of(*first.entry) < key_of(*second.entry)) return -1;
+        if (key_of(*second.entry) < key_of(*first.entry)) return 1;
+        return first.order < second.order ? -1 : 1;
+      });
+      for (const place& item : places) {
+        if (!use(*item.entry)) return false;
       }
       return true;
     } else {

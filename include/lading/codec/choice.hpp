@@ -4,7 +4,6 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -77,10 +76,20 @@ struct wire<T, kind::optional> : wire_maybe<T, typename T::value_type> {
   }
 };
 
+/// Pointer<E, Deleter> as Pointer<E>: with the default deleter, found without compiling <memory>.
+template <class T>
+struct with_default_deleter {
+  using type = void;
+};
+template <template <class...> class Pointer, class Element, class Deleter>
+struct with_default_deleter<Pointer<Element, Deleter>> {
+  using type = Pointer<Element>;
+};
+
 template <class T>
 struct wire<T, kind::pointer> : wire_maybe<T, typename T::element_type> {
   using element = typename T::element_type;
-  static_assert(std::is_same_v<typename T::deleter_type, std::default_delete<element>>,
+  static_assert(!std::is_array_v<element> && std::is_same_v<typename with_default_deleter<T>::type, T>,
                 "lading: only std::unique_ptr with the default deleter to one object is encoded: use std::vector for arrays, or lading::codec<T>");
   static_assert(!std::is_polymorphic_v<element>,
                 "lading: polymorphic types are not encoded: use std::variant, or map the type with lading::codec<T>");

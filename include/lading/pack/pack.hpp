@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <iterator>
 
 #include <lading/core/bytes.hpp>
 #include <lading/core/result.hpp>

@@ -147,7 +147,9 @@ inline constexpr dlpack_row dlpack_rows[] = {
 };
 
 LADING_COLD inline failure fail_dlpack(const char* what) noexcept { return fail(errc::invalid_value, {.what = what}); }
-LADING_COLD inline failure fail_dlpack_unsupported(std::uint64_t number, const char* what) noexcept { return fail(errc::unsupported, {.needed = number, .what = what}); }
+LADING_COLD inline failure fail_dlpack_unsupported(std::uint64_t number, const char* what) noexcept {
+  return fail(errc::unsupported, {.needed = number, .what = what});
+}
 
 }  // namespace detail
 
@@ -173,7 +175,8 @@ template <class Tensor>
 [[nodiscard]] result<tensor_view> view_of_dlpack(const Tensor& source) {
   const auto device = static_cast<std::int64_t>(source.device.device_type);
   if (device != detail::dlpack_cpu && device != detail::dlpack_cuda_host) {
-    return detail::fail_dlpack_unsupported(static_cast<std::uint64_t>(device), "the DLPack tensor is not in memory that the CPU can read: copy it there first");
+    return detail::fail_dlpack_unsupported(static_cast<std::uint64_t>(device),
+                                           "the DLPack tensor is not in memory that the CPU can read: copy it there first");
   }
   const result<dtype> type = dtype_from_dlpack(source.dtype);
   if (!type) return fail(type.error());
@@ -191,7 +194,8 @@ template <class Tensor>
   if (!is_empty && source.data == nullptr) return detail::fail_dlpack("a DLPack tensor with items has no data");
   const std::byte* data = nullptr;
   if (!is_empty) {
-    if (source.byte_offset > max_tensor_bytes) return fail(errc::size_overflow, {.offset = source.byte_offset, .what = "the byte offset of a DLPack tensor"});
+    if (source.byte_offset > max_tensor_bytes)
+      return fail(errc::size_overflow, {.offset = source.byte_offset, .what = "the byte offset of a DLPack tensor"});
     data = static_cast<const std::byte*>(source.data) + source.byte_offset;
   }
   const std::span<const std::int64_t> sizes(shape, rank);

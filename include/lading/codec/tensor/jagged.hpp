@@ -66,13 +66,15 @@ class jagged_view {
   /// Errors: invalid_argument for a row that is not there, or offsets that have changed into the impossible since they were checked (a peer
   ///         may write them); no_memory above rank 8.
   [[nodiscard]] result<tensor_view> row(std::size_t index) const noexcept {
-    if (index >= row_count_) return fail(errc::invalid_argument, {.needed = index, .available = row_count_, .what = "the jagged tensor has not that many rows"});
+    if (index >= row_count_)
+      return fail(errc::invalid_argument, {.needed = index, .available = row_count_, .what = "the jagged tensor has not that many rows"});
     return values_.slice(0, read_once(offsets_[index]), read_once(offsets_[index + 1]));
   }
 
   /// The same dtype, trailing shape and rows, bit for bit.
   friend bool operator==(const jagged_view& left, const jagged_view& right) noexcept {
-    return left.row_count_ == right.row_count_ && std::memcmp(left.offsets_, right.offsets_, left.offsets().size_bytes()) == 0 && left.values_ == right.values_;
+    return left.row_count_ == right.row_count_ && std::memcmp(left.offsets_, right.offsets_, left.offsets().size_bytes()) == 0 &&
+           left.values_ == right.values_;
   }
 
  private:
@@ -284,7 +286,8 @@ inline result<void> jagged::resize(lading::dtype type, std::span<const std::int6
   for (std::size_t i = 0; i < trailing_shape.size(); ++i) shape[i + 1] = trailing_shape[i];
   for (std::size_t i = 0; i < lengths.size(); ++i) {
     if (lengths[i] < 0) return fail(errc::invalid_value, {.item = i, .what = "a row of a jagged tensor has a negative length"});
-    if (lengths[i] > std::numeric_limits<std::int64_t>::max() - shape[0]) return fail(errc::size_overflow, {.item = i, .what = "the lengths of a jagged tensor's rows do not add up"});
+    if (lengths[i] > std::numeric_limits<std::int64_t>::max() - shape[0])
+      return fail(errc::size_overflow, {.item = i, .what = "the lengths of a jagged tensor's rows do not add up"});
     shape[0] += lengths[i];
   }
   result<std::int64_t*> offsets = prepare(type, std::span<const std::int64_t>(shape, trailing_shape.size() + 1), lengths.size());
@@ -308,7 +311,8 @@ inline result<void> jagged::assign_rows(std::span<const tensor_view> rows) {
     const tensor_view& part = rows[row];
     bool agrees = part.rank() != 0 && part.dtype() == first.dtype() && part.rank() == first.rank();
     for (std::size_t i = 1; agrees && i < part.rank(); ++i) agrees = part.shape()[i] == shape[i];
-    if (!agrees) return fail(errc::invalid_argument, {.item = row, .what = "the rows of a jagged tensor agree in dtype and in all dimensions but the first"});
+    if (!agrees)
+      return fail(errc::invalid_argument, {.item = row, .what = "the rows of a jagged tensor agree in dtype and in all dimensions but the first"});
     if (part.shape()[0] > std::numeric_limits<std::int64_t>::max() - shape[0]) {
       return fail(errc::size_overflow, {.item = row, .what = "the lengths of a jagged tensor's rows do not add up"});
     }

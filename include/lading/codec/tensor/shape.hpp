@@ -59,12 +59,13 @@ LADING_COLD inline failure fail_dtype(dtype type) noexcept {
 LADING_COLD inline failure fail_rank(std::size_t rank) noexcept {
   return fail(errc::limit_exceeded, {.needed = rank, .available = max_rank, .what = "a tensor has too many dimensions"});
 }
-LADING_COLD inline failure fail_extents_memory() noexcept { return fail(errc::no_memory, {.what = "the allocation of a tensor's dimensions failed"}); }
+LADING_COLD inline failure fail_extents_memory() noexcept {
+  return fail(errc::no_memory, {.what = "the allocation of a tensor's dimensions failed"});
+}
 LADING_COLD inline failure fail_index(std::int64_t index, std::int64_t size) noexcept {
-  return fail(errc::invalid_argument,
-              {.needed = index < 0 ? error_details::unset : static_cast<std::uint64_t>(index),
-               .available = static_cast<std::uint64_t>(size),
-               .what = index < 0 ? "an index is negative" : "an index or range lies outside its dimension"});
+  return fail(errc::invalid_argument, {.needed = index < 0 ? error_details::unset : static_cast<std::uint64_t>(index),
+                                       .available = static_cast<std::uint64_t>(size),
+                                       .what = index < 0 ? "an index is negative" : "an index or range lies outside its dimension"});
 }
 LADING_COLD inline failure fail_dimension(std::size_t dimension, std::size_t rank) noexcept {
   return fail(errc::invalid_argument, {.needed = dimension, .available = rank, .what = "the tensor has not that many dimensions"});
@@ -158,10 +159,11 @@ class extents {
 ///
 /// A dimension of 0 counts as 1 in the strides and in the check, so that no slice of an empty tensor can overflow either. `shape` is read
 /// once, for it may lie in memory that a peer can write; it is as long as `dimensions`, and may be theirs.
-[[nodiscard]] LADING_ALWAYS_INLINE bool set_compact(extents& dimensions, const std::int64_t* shape, std::size_t size_of_item, std::int64_t& item_count) noexcept {
+[[nodiscard]] LADING_ALWAYS_INLINE bool set_compact(extents& dimensions, const std::int64_t* shape, std::size_t size_of_item,
+                                                    std::int64_t& item_count) noexcept {
   std::int64_t* own_shape = dimensions.shape();
   std::int64_t* strides = dimensions.strides();
-  std::uint64_t count = 1;    // may wrap, and is then refused by `product`, which is never 0 instead
+  std::uint64_t count = 1;  // may wrap, and is then refused by `product`, which is never 0 instead
   std::uint64_t product = 1;
   std::int64_t signs = 0;
   bool fits = true;

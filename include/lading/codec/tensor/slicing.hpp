@@ -26,7 +26,8 @@ inline void tensor_view::refresh() noexcept {
 inline result<void> tensor_view::set_strided(lading::dtype type, const void* data, shape_ref shape, shape_ref strides) noexcept {
   if (!set_shape(type, shape)) return refuse(explain(type, shape));
   if (strides.size() != shape.size()) {
-    return refuse(fail(errc::invalid_argument, {.needed = shape.size(), .available = strides.size(), .what = "a tensor has one stride for each dimension"}));
+    return refuse(
+        fail(errc::invalid_argument, {.needed = shape.size(), .available = strides.size(), .what = "a tensor has one stride for each dimension"}));
   }
   data_ = static_cast<const std::byte*>(data);
   if (item_count_ == 0) return {};
@@ -52,7 +53,8 @@ inline result<tensor_view> tensor_view::strided(lading::dtype type, const void* 
 
 inline result<tensor_view> tensor_view::strided_in(bytes_view storage, std::uint64_t offset, lading::dtype type, shape_ref shape, shape_ref strides) {
   const auto outside = [&](std::uint64_t size) {
-    return fail(errc::entry_out_of_bounds, {.needed = size, .available = storage.size(), .offset = offset, .what = "a tensor reaches outside its storage"});
+    return fail(errc::entry_out_of_bounds,
+                {.needed = size, .available = storage.size(), .offset = offset, .what = "a tensor reaches outside its storage"});
   };
   if (offset > storage.size()) return outside(0);
   static constexpr std::byte nothing{};
@@ -146,7 +148,8 @@ inline result<tensor_view> tensor_view::reshape(shape_ref shape) const noexcept 
   result<tensor_view> part;
   if (result<void> made = part->assign(type_, shape, {data_, size_bytes()}); !made) {
     const bool is_count = made.error() == errc::truncated || made.error() == errc::trailing_bytes;
-    part = is_count ? fail(errc::invalid_argument, {.needed = made.error().details().needed, .available = size_bytes(), .what = "the new shape has another number of items"})
+    part = is_count ? fail(errc::invalid_argument,
+                           {.needed = made.error().details().needed, .available = size_bytes(), .what = "the new shape has another number of items"})
                     : fail(made.error());
   }
   return part;

@@ -78,7 +78,8 @@ struct small_float {
     const std::uint32_t odd = (significand >> lost) & 1U;
     const std::uint32_t rounded = (significand + half - 1 + odd) >> lost;
     if (exponent < smallest_normal) return rounded;  // a carry makes the smallest normal number, whose code follows
-    return (static_cast<std::uint32_t>(exponent + Bias - 1) << MantissaBits) + rounded;  // `rounded` holds the leading one: the missing 1 of the exponent
+    return (static_cast<std::uint32_t>(exponent + Bias - 1) << MantissaBits) +
+           rounded;  // `rounded` holds the leading one: the missing 1 of the exponent
   }
 };
 

@@ -77,7 +77,8 @@ class tensor_view {
   /// As strided(), with the item of index 0 at `offset` bytes into `storage`; every item must lie inside it.
   ///
   /// Errors: as for strided(), and entry_out_of_bounds.
-  [[nodiscard]] static result<tensor_view> strided_in(bytes_view storage, std::uint64_t offset, lading::dtype type, shape_ref shape, shape_ref strides);
+  [[nodiscard]] static result<tensor_view> strided_in(bytes_view storage, std::uint64_t offset, lading::dtype type, shape_ref shape,
+                                                      shape_ref strides);
 
   /// from_bytes() over an existing view, the fastest way: nothing is returned by value.
   ///
@@ -130,7 +131,8 @@ class tensor_view {
     if (!contiguous_) return fail_strided();
     if (!holds<T>()) return fail_type(dtype_of<T>);
     if (item_count_ == 0) return std::span<const T>{};
-    if (!is_aligned(alignof(T))) return fail(errc::misaligned, {.needed = alignof(T), .what = "the items are not aligned for their type: copy them into a tensor"});
+    if (!is_aligned(alignof(T)))
+      return fail(errc::misaligned, {.needed = alignof(T), .what = "the items are not aligned for their type: copy them into a tensor"});
     if constexpr (std::is_same_v<std::remove_cv_t<T>, bool>) {
       if (!all_bool()) return fail(errc::invalid_value, {.what = "an item of a boolean tensor is neither 0 nor 1"});
     }
@@ -237,9 +239,13 @@ class tensor_view {
     return fail(available < needed ? errc::truncated : errc::trailing_bytes,
                 {.needed = needed, .available = available, .what = "the bytes are not as many as dtype and shape say"});
   }
-  LADING_COLD static failure fail_strided() noexcept { return fail(errc::invalid_argument, {.what = "the view is not contiguous: copy it into a tensor"}); }
+  LADING_COLD static failure fail_strided() noexcept {
+    return fail(errc::invalid_argument, {.what = "the view is not contiguous: copy it into a tensor"});
+  }
   LADING_COLD failure fail_type(lading::dtype asked) const noexcept {
-    return fail(errc::invalid_argument, {.needed = static_cast<std::uint64_t>(asked), .available = static_cast<std::uint64_t>(type_), .what = "the items are of another dtype"});
+    return fail(
+        errc::invalid_argument,
+        {.needed = static_cast<std::uint64_t>(asked), .available = static_cast<std::uint64_t>(type_), .what = "the items are of another dtype"});
   }
 
   template <class T>
