@@ -20,7 +20,7 @@ struct region_descriptor {
   std::uint64_t size = 0;        ///< bytes
   region_id id{};                ///< the owner's handle
   memory_kind kind = memory_kind::host;
-  bytes_view key;                ///< the adapter's own bytes (a packed rkey); borrowed
+  bytes_view key;  ///< the adapter's own bytes (a packed rkey); borrowed
 };
 
 /// What an endpoint's address says: who it is, and how the adapter reaches it.
@@ -73,8 +73,10 @@ inline void seal_blob(bytes_span blob, std::uint32_t magic, std::uint16_t kind) 
   }
   const std::uint64_t native = load_little<std::uint32_t>(blob.data() + tail);
   if (native > blob_limit) return fail(errc::limit_exceeded, {.needed = native, .available = blob_limit, .offset = tail, .what = what});
-  if (native > blob.size() - header) return fail(errc::truncated, {.needed = header + native, .available = blob.size(), .offset = tail, .what = what});
-  if (native < blob.size() - header) return fail(errc::trailing_bytes, {.needed = header + native, .available = blob.size(), .offset = tail, .what = what});
+  if (native > blob.size() - header)
+    return fail(errc::truncated, {.needed = header + native, .available = blob.size(), .offset = tail, .what = what});
+  if (native < blob.size() - header)
+    return fail(errc::trailing_bytes, {.needed = header + native, .available = blob.size(), .offset = tail, .what = what});
   if (load_little<std::uint64_t>(blob.data() + 8) != blob_checksum(blob)) return fail(errc::checksum_mismatch, {.offset = 8, .what = what});
   return {};
 }
@@ -102,7 +104,8 @@ inline void seal_blob(bytes_span blob, std::uint32_t magic, std::uint16_t kind) 
 [[nodiscard]] inline result<region_descriptor> decode_descriptor(bytes_view blob) noexcept {
   constexpr const char* what = "not a region descriptor as export_region makes it: send it whole and unchanged";
   const std::size_t tail = detail::descriptor_header - 4;
-  if (auto checked = detail::check_blob(blob, detail::descriptor_magic, detail::descriptor_header, tail, what); !checked) return fail(checked.error());
+  if (auto checked = detail::check_blob(blob, detail::descriptor_magic, detail::descriptor_header, tail, what); !checked)
+    return fail(checked.error());
   const auto kind = detail::load_little<std::uint16_t>(blob.data() + 6);
   if (kind > static_cast<std::uint16_t>(memory_kind::cuda)) return fail(errc::bad_header, {.offset = 6, .what = what});
   const std::byte* field = blob.data() + detail::blob_prefix;
@@ -142,9 +145,10 @@ inline void seal_blob(bytes_span blob, std::uint32_t magic, std::uint16_t kind) 
   if (detail::load_little<std::uint16_t>(blob.data() + 6) != 0 || detail::load_little<std::uint32_t>(field + 24) != 0) {
     return fail(errc::bad_header, {.offset = 6, .what = what});
   }
-  return endpoint_address{.transport = detail::load_little<std::uint64_t>(field),
-                          .identity = {.process = detail::load_little<std::uint64_t>(field + 8), .endpoint = detail::load_little<std::uint64_t>(field + 16)},
-                          .native = blob.subspan(detail::address_header)};
+  return endpoint_address{
+      .transport = detail::load_little<std::uint64_t>(field),
+      .identity = {.process = detail::load_little<std::uint64_t>(field + 8), .endpoint = detail::load_little<std::uint64_t>(field + 16)},
+      .native = blob.subspan(detail::address_header)};
 }
 
 }  // namespace lading

@@ -3,7 +3,7 @@
 
 // The machinery that all adapters share: it checks and pins what a batch uses, keeps deadlines, and ends every operation exactly once.
 
-#include <array>
+#include <algorithm>
 #include <thread>
 
 #include <lading/transport/driver.hpp>
@@ -13,12 +13,13 @@ namespace lading {
 
 /// How an endpoint behaves, whatever its transport.
 struct endpoint_options {
-  std::chrono::nanoseconds default_deadline = std::chrono::seconds(30);    ///< of a batch that names none
-  std::chrono::nanoseconds drain_limit = std::chrono::milliseconds(20);    ///< how long a batch that was given up waits for its slices before they are quarantined
-  std::chrono::nanoseconds close_limit = std::chrono::seconds(1);          ///< how long closing, or destroying a region, waits for transfers
-  std::size_t max_running = 4096;        ///< batches that may run at once; more are refused with would_block
-  std::size_t max_notifications = 4096;  ///< that wait to be taken; more wait at their senders
-  time_source clock;
+  std::chrono::nanoseconds default_deadline = std::chrono::seconds(30);  ///< of a batch that names none
+  std::chrono::nanoseconds drain_limit =
+      std::chrono::milliseconds(20);  ///< how long a batch that was given up waits for its slices before they are quarantined
+  std::chrono::nanoseconds close_limit = std::chrono::seconds(1);  ///< how long closing, or destroying a region, waits for transfers
+  std::size_t max_running = 4096;                                  ///< batches that may run at once; more are refused with would_block
+  std::size_t max_notifications = 4096;                            ///< that wait to be taken; more wait at their senders
+  time_source clock = {};
   transfer_observer* observer = nullptr;  ///< must outlive the endpoint and its transfers
 };
 
@@ -124,8 +125,9 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
   detail::graveyard dead_;  // records of peers and imports; side->dead has those of regions
   detail::metrics_counters metrics_;
 
-  std::mutex drive_;  // one thread at a time in the driver; guards active_
+  std::mutex drive_;  // one thread at a time in the driver; guards what follows
   operation* active_ = nullptr;
+  bool stopped_ = false;
 
   std::mutex pool_mutex_;  // guards pool_ and inbox_
   operation* pool_ = nullptr;
@@ -139,3 +141,4 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
 
 #include <lading/transport/detail/core_batches.hpp>
 #include <lading/transport/detail/core_regions.hpp>
+#include <lading/transport/detail/core_running.hpp>

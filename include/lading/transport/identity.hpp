@@ -47,8 +47,7 @@ namespace detail {
       number.store(detail::random_number());
       owner.store(self, std::memory_order_release);
     }
-    while (owner.load(std::memory_order_acquire) != self) {
-    }
+    while (owner.load(std::memory_order_acquire) != self) {}
   }
   return number.load();
 #else

@@ -11,16 +11,16 @@ namespace lading {
 
 /// What an endpoint has done so far, counted when transfers end.
 struct transport_metrics {
-  std::uint64_t submitted = 0;      ///< batches accepted
-  std::uint64_t refused = 0;        ///< batches that submit returned an error for
-  std::uint64_t completed = 0;      ///< transfers that ended ok
-  std::uint64_t failed = 0;         ///< transfers that ended otherwise
+  std::uint64_t submitted = 0;                                ///< batches accepted
+  std::uint64_t refused = 0;                                  ///< batches that submit returned an error for
+  std::uint64_t completed = 0;                                ///< transfers that ended ok
+  std::uint64_t failed = 0;                                   ///< transfers that ended otherwise
   std::uint64_t cancelled = 0, timed_out = 0, peer_lost = 0;  ///< of the failed ones, by status
-  std::uint64_t quarantined = 0;    ///< transfers that ended before their slices came back
-  std::uint64_t released = 0;       ///< of the quarantined ones, those whose slices came back since
+  std::uint64_t quarantined = 0;                              ///< transfers that ended before their slices came back
+  std::uint64_t released = 0;                                 ///< of the quarantined ones, those whose slices came back since
   std::uint64_t slices = 0, bytes_put = 0, bytes_get = 0;     ///< that arrived
-  std::chrono::nanoseconds posting{0};       ///< sum of completion::posted
-  std::chrono::nanoseconds transferring{0};  ///< sum of completion::finished
+  std::chrono::nanoseconds posting{0};                        ///< sum of completion::posted
+  std::chrono::nanoseconds transferring{0};                   ///< sum of completion::finished
 };
 
 /// Told of each transfer that ends. Without one, a batch pays for a single branch.
@@ -53,18 +53,28 @@ class metrics_counters {
     add(transferring_, static_cast<std::uint64_t>(how.finished.count()));
   }
   [[nodiscard]] transport_metrics read() const noexcept {
-    return {.submitted = submitted_.load(), .refused = refused_.load(), .completed = completed_.load(), .failed = failed_.load(),
-            .cancelled = cancelled_.load(), .timed_out = timed_out_.load(), .peer_lost = peer_lost_.load(), .quarantined = quarantined_.load(),
-            .released = released_.load(), .slices = slices_.load(), .bytes_put = bytes_put_.load(), .bytes_get = bytes_get_.load(),
-            .posting = std::chrono::nanoseconds(posting_.load()), .transferring = std::chrono::nanoseconds(transferring_.load())};
+    return {.submitted = submitted_.load(),
+            .refused = refused_.load(),
+            .completed = completed_.load(),
+            .failed = failed_.load(),
+            .cancelled = cancelled_.load(),
+            .timed_out = timed_out_.load(),
+            .peer_lost = peer_lost_.load(),
+            .quarantined = quarantined_.load(),
+            .released = released_.load(),
+            .slices = slices_.load(),
+            .bytes_put = bytes_put_.load(),
+            .bytes_get = bytes_get_.load(),
+            .posting = std::chrono::nanoseconds(posting_.load()),
+            .transferring = std::chrono::nanoseconds(transferring_.load())};
   }
 
  private:
   using counter = std::atomic<std::uint64_t>;
   static void add(counter& number, std::uint64_t step) noexcept { number.fetch_add(step, std::memory_order_relaxed); }
 
-  counter submitted_{0}, refused_{0}, completed_{0}, failed_{0}, cancelled_{0}, timed_out_{0}, peer_lost_{0}, quarantined_{0}, released_{0}, slices_{0}, bytes_put_{0},
-      bytes_get_{0}, posting_{0}, transferring_{0};
+  counter submitted_{0}, refused_{0}, completed_{0}, failed_{0}, cancelled_{0}, timed_out_{0}, peer_lost_{0}, quarantined_{0}, released_{0},
+      slices_{0}, bytes_put_{0}, bytes_get_{0}, posting_{0}, transferring_{0};
 };
 
 }  // namespace detail

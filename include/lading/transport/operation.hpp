@@ -29,8 +29,7 @@ namespace detail {
 class spin_lock {
  public:
   void lock() noexcept {
-    while (taken_.test_and_set(std::memory_order_acquire)) {
-    }
+    while (taken_.test_and_set(std::memory_order_acquire)) {}
   }
   void unlock() noexcept { taken_.clear(std::memory_order_release); }
 
@@ -43,7 +42,7 @@ struct prepared_state {
   peer_id peer{};
   op direction = op::put;
   std::vector<slice> slices;
-  std::vector<region_id> locals;          // each region once
+  std::vector<region_id> locals;  // each region once
   std::vector<remote_region_id> remotes;
   std::uint64_t bytes = 0;
   std::unique_ptr<driver_plan> plan;

@@ -101,8 +101,8 @@ struct remote_region : detail::disposable {
 struct peer_record : detail::disposable {
   std::unique_ptr<driver_connection> connection;
   endpoint_identity identity;
-  std::atomic<errc> lost{errc{}};           ///< why transfers with it cannot go on; errc{} while they can
-  std::atomic<std::uint32_t> waiting{0};    ///< batches with slices that the adapter has not taken yet
+  std::atomic<errc> lost{errc{}};         ///< why transfers with it cannot go on; errc{} while they can
+  std::atomic<std::uint32_t> waiting{0};  ///< batches with slices that the adapter has not taken yet
 };
 
 /// Notifications that have arrived and were not yet taken: bounded, so that a slow taker slows its peers and not its host.
@@ -119,6 +119,10 @@ class notification_queue {
     ring_[(first_ + count_) % ring_.size()] = arrived;
     ++count_;
     return true;
+  }
+  [[nodiscard]] bool full() noexcept {
+    std::lock_guard held(mutex_);
+    return count_ == ring_.size();
   }
   [[nodiscard]] bool pop(notification& taken) noexcept {
     std::lock_guard held(mutex_);
@@ -165,13 +169,15 @@ class incoming_range {
   /// Checks a peer's message: the region, its generation, and the bounds.
   ///
   /// Errors: closed, not_registered, out_of_range.
-  [[nodiscard]] static result<incoming_range> open(incoming_side& side, region_id id, std::uint64_t generation, std::uint64_t offset, std::uint64_t size) noexcept {
+  [[nodiscard]] static result<incoming_range> open(incoming_side& side, region_id id, std::uint64_t generation, std::uint64_t offset,
+                                                   std::uint64_t size) noexcept {
     auto region = side.pin(id, generation);
     if (!region) return fail(region.error());
     incoming_range range(side, id);
     const bytes_span all = (*region)->bytes;
     if (!range_inside<std::uint64_t, std::uint64_t, std::uint64_t>(offset, size, all.size())) {
-      return fail(errc::out_of_range, {.needed = size, .available = all.size(), .offset = offset, .what = "a peer asked for bytes outside the region"});
+      return fail(errc::out_of_range,
+                  {.needed = size, .available = all.size(), .offset = offset, .what = "a peer asked for bytes outside the region"});
     }
     range.bytes_ = all.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
     return range;

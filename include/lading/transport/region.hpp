@@ -22,7 +22,8 @@ class region {
  public:
   region() noexcept = default;
   region(std::shared_ptr<endpoint_core> core, region_id id, bytes_span bytes) noexcept : core_(std::move(core)), id_(id), bytes_(bytes) {}
-  region(region&& other) noexcept : core_(std::move(other.core_)), id_(std::exchange(other.id_, region_id{})), bytes_(std::exchange(other.bytes_, {})) {}
+  region(region&& other) noexcept
+      : core_(std::move(other.core_)), id_(std::exchange(other.id_, region_id{})), bytes_(std::exchange(other.bytes_, {})) {}
   region& operator=(region&& other) noexcept {
     region(std::move(other)).swap(*this);
     return *this;

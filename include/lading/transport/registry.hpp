@@ -88,7 +88,8 @@ class registry {
     if (place != nullptr) {
       std::uint64_t word = place->word.load(std::memory_order_acquire);
       while (is_open(word, id)) {
-        if ((word & pin_mask) != 0) return fail(errc::busy, {.available = word & pin_mask, .what = "running transfers use it: wait for them, then try again"});
+        if ((word & pin_mask) != 0)
+          return fail(errc::busy, {.available = word & pin_mask, .what = "running transfers use it: wait for them, then try again"});
         if (place->word.compare_exchange_weak(word, word | retired, std::memory_order_acq_rel, std::memory_order_acquire)) return take(id);
       }
     }

@@ -25,7 +25,9 @@ class manual_clock {
   void advance(std::chrono::nanoseconds step) noexcept { now_.fetch_add(step.count(), std::memory_order_acq_rel); }
 
   [[nodiscard]] time_source source() noexcept {
-    return {[](void* context) noexcept { return std::chrono::nanoseconds(static_cast<manual_clock*>(context)->now_.load(std::memory_order_acquire)); }, this};
+    return {
+        [](void* context) noexcept { return std::chrono::nanoseconds(static_cast<manual_clock*>(context)->now_.load(std::memory_order_acquire)); },
+        this};
   }
 
  private:

@@ -34,15 +34,15 @@ static_assert(sizeof(slice) == 32);
 
 /// What a transport can do. Users decide by it what to ask for, the conformance suite what to expect.
 struct capabilities {
-  bool one_sided = false;           ///< the target need not make progress
-  bool enforces_ranges = false;     ///< hardware refuses what lies outside a region; else the receiver checks in software
-  bool detects_peer_death = false;  ///< a peer that dies is reported without waiting for a deadline
-  bool native_gather = false;       ///< a batch travels as few messages as the wire allows
-  bool notifies = false;            ///< submit_options::notify works
-  bool serves_get = true;           ///< op::get works
-  bool concurrent_post = false;     ///< driver::post may run in several threads at once, and beside driver::progress
-  std::uint32_t max_inflight = 0;   ///< slices under way per peer; 0 = as many as are submitted
-  std::uint64_t max_slice_size = ~std::uint64_t{0};  ///< bytes
+  bool one_sided = false;                                  ///< the target need not make progress
+  bool enforces_ranges = false;                            ///< hardware refuses what lies outside a region; else the receiver checks in software
+  bool detects_peer_death = false;                         ///< a peer that dies is reported without waiting for a deadline
+  bool native_gather = false;                              ///< a batch travels as few messages as the wire allows
+  bool notifies = false;                                   ///< submit_options::notify works
+  bool serves_get = true;                                  ///< op::get works
+  bool concurrent_post = false;                            ///< driver::post may run in several threads at once, and beside driver::progress
+  std::uint32_t max_inflight = 0;                          ///< slices under way per peer; 0 = as many as are submitted
+  std::uint64_t max_slice_size = ~std::uint64_t{0};        ///< bytes
   std::uint32_t memory_kinds = bit_of(memory_kind::host);  ///< bits of what can be registered
 };
 
@@ -57,14 +57,14 @@ struct submit_options {
 struct completion {
   static constexpr std::uint32_t none = ~std::uint32_t{0};
 
-  result<void> status;                  ///< of the first slice that failed, in submission order
-  std::uint64_t bytes = 0;              ///< that arrived, of slices that are done
-  std::uint32_t done = 0;               ///< slices that arrived whole
-  std::uint32_t failed = 0;             ///< slices of which any part of the target may be written, or none
-  std::uint32_t first_failed = none;    ///< index of the first slice that is not known to have arrived
-  bool quarantined = false;             ///< slices are still with the transport: their regions stay busy until it lets go
-  std::chrono::nanoseconds posted{0};   ///< time that submit took
-  std::chrono::nanoseconds finished{0}; ///< time from submit to this end
+  result<void> status;                   ///< of the first slice that failed, in submission order
+  std::uint64_t bytes = 0;               ///< that arrived, of slices that are done
+  std::uint32_t done = 0;                ///< slices that arrived whole
+  std::uint32_t failed = 0;              ///< slices of which any part of the target may be written, or none
+  std::uint32_t first_failed = none;     ///< index of the first slice that is not known to have arrived
+  bool quarantined = false;              ///< slices are still with the transport: their regions stay busy until it lets go
+  std::chrono::nanoseconds posted{0};    ///< time that submit took
+  std::chrono::nanoseconds finished{0};  ///< time from submit to this end
 
   [[nodiscard]] bool ok() const noexcept { return status.has_value(); }
 };

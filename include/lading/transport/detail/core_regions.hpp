@@ -9,7 +9,8 @@ namespace lading {
 
 inline result<region_id> endpoint_core::add_region(bytes_span bytes, memory_kind kind) {
   if (side->closed) return fail(errc::closed);
-  if (bytes.empty() || bytes.data() == nullptr) return fail(errc::invalid_argument, {.needed = 1, .available = 0, .what = "a region has at least one byte"});
+  if (bytes.empty() || bytes.data() == nullptr)
+    return fail(errc::invalid_argument, {.needed = 1, .available = 0, .what = "a region has at least one byte"});
   if ((caps_.memory_kinds & bit_of(kind)) == 0) return fail(errc::unsupported, {.what = "this transport cannot register memory of that kind"});
   auto record = std::make_unique<local_region>();
   std::lock_guard held(drive_);
@@ -74,8 +75,13 @@ inline result<std::vector<std::byte>> endpoint_core::describe(region_id id) {
     }
     key = std::move(*exported);
   }
-  const region_descriptor described{.transport = tag_, .endpoint = side->identity.endpoint, .generation = region->generation, .size = region->bytes.size(),
-                                    .id = id, .kind = region->kind, .key = key};
+  const region_descriptor described{.transport = tag_,
+                                    .endpoint = side->identity.endpoint,
+                                    .generation = region->generation,
+                                    .size = region->bytes.size(),
+                                    .id = id,
+                                    .kind = region->kind,
+                                    .key = key};
   side->unpin(id);
   return encode_descriptor(described);
 }
@@ -209,14 +215,17 @@ inline void endpoint_core::close() noexcept {
   };
   while (used() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
   driver_->stop();
+  stopped_ = true;
   drive();
   for (operation* each = active_; each != nullptr; each = each->next_) {
     quarantine(*each);
     if (each->left_.exchange(0) != 0) drained(*each);
   }
   drive();
-  remotes.for_each([&](std::uint32_t id, remote_region&) { dead_.bury(remotes.retire(id)); }, [&](std::unique_ptr<remote_region> last) { dead_.bury(std::move(last)); });
-  peers_.for_each([&](std::uint32_t id, peer_record&) { dead_.bury(peers_.retire(id)); }, [&](std::unique_ptr<peer_record> last) { dead_.bury(std::move(last)); });
+  remotes.for_each([&](std::uint32_t id, remote_region&) { dead_.bury(remotes.retire(id)); },
+                   [&](std::unique_ptr<remote_region> last) { dead_.bury(std::move(last)); });
+  peers_.for_each([&](std::uint32_t id, peer_record&) { dead_.bury(peers_.retire(id)); },
+                  [&](std::unique_ptr<peer_record> last) { dead_.bury(std::move(last)); });
   sweep();
 }
 

@@ -1,13 +1,22 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <unordered_map>
 
 #include <lading/memory/copy.hpp>
+#include <lading/memory/worker_pool.hpp>
 #include <lading/transport/concept.hpp>
 #include <lading/transport/endpoint.hpp>
 
 namespace lading {
+
+/// How a loopback endpoint copies, besides what every endpoint has.
+struct loopback_options : endpoint_options {
+  std::size_t workers = 2;  ///< threads that copy a large batch, the one that makes progress included; 1 = submit copies all
+  std::uint64_t inline_limit = std::uint64_t{1} << 20;  ///< bytes of a batch up to which submit copies it, because waking a thread would cost more
+  worker_pool* pool = nullptr;                          ///< which must outlive the endpoint; nullptr = the process's own
+};
 
 namespace detail {
 
@@ -56,18 +65,32 @@ struct loopback_remote final : driver_remote {
   void release() noexcept override { side->unpin(id); }
 };
 
+/// Copies small batches where they are submitted, and queues large ones for progress, which splits them over the pool.
 class loopback_driver final : public driver {
  public:
+  explicit loopback_driver(const loopback_options& options)
+      : pool_(options.pool), workers_(options.workers), inline_limit_(options.workers > 1 ? options.inline_limit : ~std::uint64_t{0}) {}
+
   std::string_view name() const noexcept override { return "loopback"; }
   lading::capabilities capabilities() const noexcept override {
-    return {.one_sided = true, .enforces_ranges = false, .detects_peer_death = true, .native_gather = true, .notifies = true, .concurrent_post = true};
+    return {
+        .one_sided = true, .enforces_ranges = false, .detects_peer_death = true, .native_gather = true, .notifies = true, .concurrent_post = true};
   }
   result<void> start(driver_host& host) override {
     side_ = host.incoming();
+    if (workers_ > 1) {
+      if (pool_ == nullptr) pool_ = &worker_pool::shared();
+      if (pool_->size() == 0) inline_limit_ = ~std::uint64_t{0};
+      pieces_.reserve(round_pieces);
+    }
     loopback_hub::instance().add(side_);
     return {};
   }
-  void stop() noexcept override { loopback_hub::instance().remove(side_->identity.endpoint); }
+  void stop() noexcept override {
+    if (side_ != nullptr) loopback_hub::instance().remove(side_->identity.endpoint);
+    front_ = {};
+    queued_.clear();
+  }
 
   result<std::unique_ptr<driver_connection>> connect(const endpoint_address& address) override {
     auto side = loopback_hub::instance().find(address.identity.endpoint);
@@ -78,37 +101,37 @@ class loopback_driver final : public driver {
   }
   result<std::unique_ptr<driver_remote>> import_key(driver_connection& peer, const region_descriptor& region) override {
     auto& side = static_cast<loopback_connection&>(peer).side;
+    auto range = incoming_range::open(*side, region.id, region.generation, 0, region.size);
+    if (!range) return fail(range.error());
     auto made = std::make_unique<loopback_remote>();
     made->side = side;
     made->id = region.id;
     made->generation = region.generation;
-    auto pinned = side->pin(region.id, region.generation);
-    if (!pinned) return fail(pinned.error());
-    const bytes_span bytes = (*pinned)->bytes;
-    made->data = bytes.data();
-    side->unpin(region.id);
-    if (bytes.size() != region.size) return fail(errc::bad_header, {.needed = region.size, .available = bytes.size(), .what = "the descriptor lies about its region's size"});
+    made->data = range->bytes().data();
     return made;
   }
 
   std::size_t post(batch& slices, std::size_t first) noexcept override {
     const std::size_t count = slices.size();
-    const bool put = slices.direction() == op::put;
-    std::uint64_t bytes = 0;
-    for (std::size_t i = first; i < count; ++i) {
-      const posted_slice each = slices[i];
-      std::byte* local = each.local.bytes.data() + each.local_offset;
-      std::byte* remote = static_cast<loopback_remote&>(*each.remote.key).data + each.remote_offset;
-      if (put) {
-        copy_bytes(remote, local, each.size);
-      } else {
-        copy_bytes(local, remote, each.size);
-      }
-      bytes += each.size;
+    if (slices.total_bytes() > inline_limit_) {
+      if (!slices.durable()) return 0;
+      if (queue(slices.token())) return count - first;
     }
-    slices.token().succeeded(count - first, bytes);
+    if (slices.direction() == op::put) {
+      for (std::size_t i = first; i < count; ++i) {
+        const posted_slice each = slices[i];
+        copy_bytes(remote_of(each), local_of(each), each.size);
+      }
+    } else {
+      for (std::size_t i = first; i < count; ++i) {
+        const posted_slice each = slices[i];
+        copy_bytes(local_of(each), remote_of(each), each.size);
+      }
+    }
+    slices.token().succeeded(count - first, slices.total_bytes());
     return count - first;
   }
+
   bool notify(driver_connection& peer, std::uint64_t tag, operation& token) noexcept override {
     auto& side = *static_cast<loopback_connection&>(peer).side;
     if (side.closed) {
@@ -120,19 +143,114 @@ class loopback_driver final : public driver {
     token.notified();
     return true;
   }
-  std::size_t progress() noexcept override { return 0; }
+
+  /// Ends the batch at the piece that it has reached.
+  void abort(driver_connection&, operation& token) noexcept override {
+    if (front_.token == &token) return finish_front(token.given_up());
+    {
+      std::lock_guard held(mutex_);
+      const auto found = std::find(queued_.begin(), queued_.end(), &token);
+      if (found == queued_.end()) return;
+      queued_.erase(found);
+    }
+    token.failed(0, token.slice_count(), error(token.given_up(), {.what = "given up before it was copied"}));
+  }
+
+  /// Copies one round of what is queued.
+  std::size_t progress() noexcept override {
+    if (front_.token == nullptr && !next_in_queue()) return 0;
+    batch slices(*front_.token);
+    const bool put = slices.direction() == op::put;
+    const copy_mode mode = slices.total_bytes() >= streaming_batch ? copy_mode::streaming : copy_mode::cached;
+    pieces_.clear();
+    for (std::uint64_t bytes = 0; front_.slice < slices.size() && bytes < round_bytes && pieces_.size() < round_pieces;) {
+      const posted_slice each = slices[front_.slice];
+      const std::uint64_t size = std::min<std::uint64_t>(each.size - front_.offset, piece_bytes);
+      std::byte* const local = local_of(each) + front_.offset;
+      std::byte* const remote = remote_of(each) + front_.offset;
+      pieces_.push_back(put ? piece{remote, local, static_cast<std::size_t>(size)} : piece{local, remote, static_cast<std::size_t>(size)});
+      bytes += size;
+      front_.offset += size;
+      if (front_.offset == each.size) {
+        front_.bytes += each.size;
+        front_.offset = 0;
+        ++front_.slice;
+      }
+    }
+    // The copies cannot fail, and so the run cannot.
+    static_cast<void>(pool_->run(pieces_.size(), workers_, [&](std::size_t index) noexcept {
+      copy_bytes(pieces_[index].target, pieces_[index].source, pieces_[index].size, mode);
+    }));
+    const std::size_t happened = pieces_.size();
+    if (front_.slice == slices.size()) finish_front(errc{});
+    return happened + 1;
+  }
 
  private:
+  struct piece {
+    std::byte* target;
+    const std::byte* source;
+    std::size_t size;
+  };
+  struct running {
+    operation* token = nullptr;
+    std::size_t slice = 0;     // those before it are copied
+    std::uint64_t offset = 0;  // in that slice
+    std::uint64_t bytes = 0;   // of the slices before it
+  };
+
+  static constexpr std::uint64_t piece_bytes = std::uint64_t{256} << 10;
+  static constexpr std::uint64_t round_bytes = std::uint64_t{32} << 20;  // some milliseconds, after which a cancel or deadline is seen
+  static constexpr std::size_t round_pieces = 4096;
+  static constexpr std::uint64_t streaming_batch = std::uint64_t{4} << 20;
+
+  static std::byte* local_of(const posted_slice& each) noexcept { return each.local.bytes.data() + each.local_offset; }
+  static std::byte* remote_of(const posted_slice& each) noexcept { return static_cast<loopback_remote&>(*each.remote.key).data + each.remote_offset; }
+
+  [[nodiscard]] bool queue(operation& token) noexcept {
+    LADING_TRY {
+      std::lock_guard held(mutex_);
+      queued_.push_back(&token);
+      return true;
+    }
+    LADING_CATCH_BAD_ALLOC(return false)
+  }
+  [[nodiscard]] bool next_in_queue() noexcept {
+    std::lock_guard held(mutex_);
+    if (queued_.empty()) return false;
+    front_ = running{.token = queued_.front()};
+    queued_.erase(queued_.begin());
+    return true;
+  }
+  void finish_front(errc given_up) noexcept {
+    const running ended = std::exchange(front_, running{});
+    const std::size_t rest = ended.token->slice_count() - ended.slice;
+    // The failures first: the last report ends the operation.
+    if (ended.slice == 0) return ended.token->failed(0, rest, error(given_up));
+    operation& token = *ended.token;
+    if (rest != 0) token.failed(ended.slice, rest, error(given_up, {.what = "given up while it was copied"}));
+    token.succeeded(ended.slice, ended.bytes);
+  }
+
   std::shared_ptr<incoming_side> side_;
+  worker_pool* pool_;
+  std::size_t workers_;
+  std::uint64_t inline_limit_;
+  std::mutex mutex_;
+  std::vector<operation*> queued_;  // oldest first
+  running front_;
+  std::vector<piece> pieces_;
 };
 
 }  // namespace detail
 
 /// The transport inside one process: endpoints find each other by address, and copy.
+///
+/// A batch of up to inline_limit bytes is copied by submit itself. A larger one is copied by whoever makes progress, together with the pool's threads.
 class loopback : public endpoint {
  public:
-  [[nodiscard]] static result<loopback> create(const endpoint_options& options = {}) {
-    auto made = endpoint::create(std::make_unique<detail::loopback_driver>(), options);
+  [[nodiscard]] static result<loopback> create(const loopback_options& options = {}) {
+    auto made = endpoint::create(std::make_unique<detail::loopback_driver>(options), options);
     if (!made) return fail(made.error());
     return loopback(std::move(*made));
   }

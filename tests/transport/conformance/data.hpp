@@ -1,0 +1,221 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Bytes land where they belong.
+
+#include <transport/conformance/rig.hpp>
+
+namespace lading::conformance {
+
+template <class Rig>
+class conformance_data : public ::testing::Test {};
+TYPED_TEST_SUITE_P(conformance_data);
+
+/// Every power of two up to the largest slice, and its neighbours: whatever threshold a transport has, it lies between two of them.
+template <class Rig>
+void move_every_size(op direction) {
+  const std::size_t largest = largest_slice<Rig>();
+  connected_pair<Rig> pair(largest + 64);
+  if (direction == op::get && !pair.near->capabilities().serves_get) GTEST_SKIP() << "the transport's capabilities say that it cannot get";
+  const bytes_span source = direction == op::put ? pair.near_memory.bytes() : pair.far_memory.bytes();
+  const bytes_span target = direction == op::put ? pair.far_memory.bytes() : pair.near_memory.bytes();
+  std::uint64_t seed = 1;
+  for (std::size_t power = 1; power <= largest; power *= 2) {
+    for (const std::size_t size : {power - 1, power, power + 1}) {
+      if (size > largest) continue;
+      fill(source.first(size + 3), ++seed);
+      std::memset(target.data(), 0x5c, size + 10);
+      const slice moved = direction == op::put ? pair.one(3, 5, size) : pair.one(5, 3, size);
+      const completion how = pair.run(direction, std::span(&moved, 1));
+      ASSERT_TRUE(how.ok()) << size << ": " << how.status.error().message();
+      ASSERT_EQ(how.bytes, size);
+      ASSERT_EQ(how.done, 1u);
+      ASSERT_EQ(how.failed, 0u);
+      ASSERT_EQ(how.first_failed, completion::none);
+      ASSERT_TRUE(same(target.subspan(5, size), source.subspan(3, size))) << size;
+      ASSERT_EQ(target[4], std::byte{0x5c}) << size;
+      ASSERT_EQ(target[5 + size], std::byte{0x5c}) << size;
+    }
+  }
+}
+
+TYPED_TEST_P(conformance_data, puts_every_size) { move_every_size<TypeParam>(op::put); }
+TYPED_TEST_P(conformance_data, gets_every_size) { move_every_size<TypeParam>(op::get); }
+
+TYPED_TEST_P(conformance_data, an_empty_batch_ends_ok) {
+  connected_pair<TypeParam> pair(64);
+  const completion how = pair.run(op::put, {});
+  EXPECT_TRUE(how.ok());
+  EXPECT_EQ(how.done + how.failed, 0u);
+  EXPECT_EQ(how.bytes, 0u);
+}
+
+TYPED_TEST_P(conformance_data, many_slices_arrive) {
+  const std::size_t count = many_slices<TypeParam>();
+  constexpr std::size_t size = 24, spread = 40;
+  connected_pair<TypeParam> pair(count * spread);
+  fill(pair.near_memory.bytes(), 7);
+  std::vector<slice> slices(count);
+  for (std::size_t i = 0; i < count; ++i) slices[i] = pair.one(i * spread, (count - 1 - i) * spread, size);
+  const completion how = pair.run(op::put, slices);
+  ASSERT_TRUE(how.ok()) << how.status.error().message();
+  EXPECT_EQ(how.done, count);
+  EXPECT_EQ(how.bytes, count * size);
+  for (const slice& each : slices) {
+    ASSERT_TRUE(same(pair.near_memory.bytes().subspan(each.local_offset, size), pair.far_memory.bytes().subspan(each.remote_offset, size)));
+    ASSERT_EQ(pair.far_memory.bytes()[each.remote_offset + size], std::byte{0});
+  }
+}
+
+TYPED_TEST_P(conformance_data, unaligned_offsets_and_sizes_arrive) {
+  connected_pair<TypeParam> pair(1 << 16);
+  fill(pair.near_memory.bytes(), 11);
+  std::vector<slice> slices;
+  for (std::size_t near_shift = 0; near_shift < 17; ++near_shift) {
+    for (std::size_t far_shift = 0; far_shift < 17; ++far_shift) {
+      const std::size_t at = (near_shift * 17 + far_shift) * 192;
+      slices.push_back(pair.one(at + near_shift, at + far_shift, 101 + near_shift));
+    }
+  }
+  const completion how = pair.run(op::put, slices);
+  ASSERT_TRUE(how.ok()) << how.status.error().message();
+  for (const slice& each : slices) {
+    ASSERT_TRUE(same(pair.near_memory.bytes().subspan(each.local_offset, each.size), pair.far_memory.bytes().subspan(each.remote_offset, each.size)));
+  }
+}
+
+TYPED_TEST_P(conformance_data, overlapping_batches_leave_bytes_of_one_of_them) {
+  constexpr std::size_t size = 1 << 16;
+  connected_pair<TypeParam> pair(2 * size);
+  std::memset(pair.near_memory.bytes().data(), 1, size);
+  std::memset(pair.near_memory.bytes().data() + size, 2, size);
+  std::vector<transfer> running;
+  for (std::size_t i = 0; i < 8; ++i) {
+    const slice each = pair.one((i % 2) * size, 0, size);
+    running.push_back(pair.near->submit(pair.to_far, op::put, std::span(&each, 1)).value());
+  }
+  for (transfer& each : running) EXPECT_TRUE(pair.finish(each).ok());
+  for (std::size_t i = 0; i < size; ++i) {
+    const auto byte = static_cast<int>(pair.far_memory.bytes()[i]);
+    ASSERT_TRUE(byte == 1 || byte == 2) << "byte " << i << " is of neither";
+  }
+}
+
+TYPED_TEST_P(conformance_data, several_regions_in_one_batch) {
+  connected_pair<TypeParam> pair(4096);
+  std::vector<region> near_regions, far_regions;
+  std::vector<slice> slices;
+  for (std::size_t i = 0; i < 20; ++i) {
+    near_regions.push_back(pair.near->allocate_region(4096).value());
+    far_regions.push_back(pair.far->allocate_region(4096).value());
+    fill(near_regions.back().bytes(), 100 + i);
+    const auto imported = pair.near->import_region(pair.to_far, pair.far->export_region(far_regions.back()).value()).value();
+    slices.push_back({near_regions.back().id(), imported, 0, 0, 4096});
+  }
+  ASSERT_TRUE(pair.run(op::put, slices).ok());
+  for (std::size_t i = 0; i < near_regions.size(); ++i) EXPECT_TRUE(same(near_regions[i].bytes(), far_regions[i].bytes())) << i;
+}
+
+TYPED_TEST_P(conformance_data, both_directions_at_once) {
+  constexpr std::size_t half = 1 << 18;
+  connected_pair<TypeParam> pair(2 * half);
+  fill(pair.near_memory.bytes().first(half), 21);
+  fill(pair.far_memory.bytes().first(half), 22);
+  std::vector<transfer> running;
+  for (std::size_t i = 0; i < 16; ++i) {
+    const std::size_t part = half / 16;
+    const slice there{pair.near_region.id(), pair.far_import, i * part, half + i * part, part};
+    const slice back{pair.far_region.id(), pair.near_import, i * part, half + i * part, part};
+    running.push_back(pair.near->submit(pair.to_far, op::put, std::span(&there, 1)).value());
+    running.push_back(pair.far->submit(pair.to_near, op::put, std::span(&back, 1)).value());
+  }
+  for (transfer& each : running) EXPECT_TRUE(pair.finish(each).ok());
+  EXPECT_TRUE(same(pair.near_memory.bytes().first(half), pair.far_memory.bytes().subspan(half)));
+  EXPECT_TRUE(same(pair.far_memory.bytes().first(half), pair.near_memory.bytes().subspan(half)));
+}
+
+TYPED_TEST_P(conformance_data, many_threads_submit_at_once) {
+  constexpr std::size_t threads = 4, rounds = 100, size = 3000;
+  connected_pair<TypeParam> pair(threads * rounds * size);
+  fill(pair.near_memory.bytes(), 31);
+  std::atomic<std::size_t> ok{0}, ended{0};
+  std::vector<std::thread> submitting;
+  for (std::size_t t = 0; t < threads; ++t) {
+    submitting.emplace_back([&, t] {
+      for (std::size_t i = 0; i < rounds; ++i) {
+        const std::size_t at = (t * rounds + i) * size;
+        const slice each = pair.one(at, at, size);
+        auto running = pair.near->submit(pair.to_far, op::put, std::span(&each, 1));
+        if (running && running->wait().ok()) ok.fetch_add(1);
+      }
+      ended.fetch_add(1);
+    });
+  }
+  while (ended.load() != threads) {
+    pair.far->progress();
+    std::this_thread::yield();
+  }
+  for (std::thread& each : submitting) each.join();
+  EXPECT_EQ(ok.load(), threads * rounds);
+  EXPECT_TRUE(same(pair.near_memory.bytes(), pair.far_memory.bytes()));
+}
+
+TYPED_TEST_P(conformance_data, a_prepared_batch_moves_what_is_there_each_time) {
+  connected_pair<TypeParam> pair(1 << 16);
+  std::vector<slice> slices;
+  for (std::size_t i = 0; i < 64; ++i) slices.push_back(pair.one(i * 1024, i * 1024, 1000));
+  const prepared_batch prepared = pair.near->prepare(pair.to_far, op::put, slices).value();
+  EXPECT_EQ(prepared.size(), 64u);
+  EXPECT_EQ(prepared.total_bytes(), 64'000u);
+  slices.clear();  // the batch has its own
+  for (std::uint64_t round = 0; round < 50; ++round) {
+    fill(pair.near_memory.bytes(), 500 + round);
+    transfer running = pair.near->submit(prepared).value();
+    const completion how = pair.finish(running);
+    ASSERT_TRUE(how.ok()) << how.status.error().message();
+    ASSERT_EQ(how.done, 64u);
+    for (std::size_t i = 0; i < 64; ++i) {
+      ASSERT_TRUE(same(pair.near_memory.bytes().subspan(i * 1024, 1000), pair.far_memory.bytes().subspan(i * 1024, 1000))) << round;
+    }
+  }
+}
+
+TYPED_TEST_P(conformance_data, a_notification_comes_after_its_bytes) {
+  connected_pair<TypeParam> pair(1 << 16);
+  LADING_CONFORMANCE_NEEDS_NOTIFY(*pair.near);
+  for (std::uint64_t round = 0; round < 50; ++round) {
+    fill(pair.near_memory.bytes(), 900 + round);
+    const slice all = pair.one(0, 0, 1 << 16);
+    transfer running = pair.near->submit(pair.to_far, op::put, std::span(&all, 1), {.notify_tag = round, .notify = true}).value();
+    notification arrived;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    bool got = false;
+    while (!(got = pair.far->next_notification(arrived)) && std::chrono::steady_clock::now() < until) pair.progress();
+    ASSERT_TRUE(got);
+    ASSERT_EQ(arrived.tag, round);
+    ASSERT_EQ(arrived.sender, pair.near->identity().endpoint);
+    ASSERT_TRUE(same(pair.near_memory.bytes(), pair.far_memory.bytes()));
+    ASSERT_TRUE(pair.finish(running).ok());
+    ASSERT_FALSE(pair.far->next_notification(arrived)) << "a notification came twice";
+  }
+}
+
+TYPED_TEST_P(conformance_data, metrics_count_what_ended) {
+  connected_pair<TypeParam> pair(4096);
+  const slice good = pair.one(0, 0, 1000), bad = pair.one(0, 4000, 97);
+  ASSERT_TRUE(pair.run(op::put, std::span(&good, 1)).ok());
+  ASSERT_FALSE(pair.run(op::put, std::span(&bad, 1)).ok());
+  const transport_metrics counted = pair.near->metrics();
+  EXPECT_EQ(counted.submitted, 1u);
+  EXPECT_EQ(counted.refused, 1u);
+  EXPECT_EQ(counted.completed, 1u);
+  EXPECT_EQ(counted.slices, 1u);
+  EXPECT_EQ(counted.bytes_put, 1000u);
+  EXPECT_GE(counted.transferring, counted.posting);
+}
+
+REGISTER_TYPED_TEST_SUITE_P(conformance_data, puts_every_size, gets_every_size, an_empty_batch_ends_ok, many_slices_arrive, unaligned_offsets_and_sizes_arrive,
+                            overlapping_batches_leave_bytes_of_one_of_them, several_regions_in_one_batch, both_directions_at_once, many_threads_submit_at_once,
+                            a_prepared_batch_moves_what_is_there_each_time, a_notification_comes_after_its_bytes, metrics_count_what_ended);
+
+}  // namespace lading::conformance

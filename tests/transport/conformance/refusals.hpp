@@ -1,0 +1,189 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What must not move does not, and says why.
+
+#include <transport/conformance/rig.hpp>
+
+namespace lading::conformance {
+
+template <class Rig>
+class conformance_refusals : public ::testing::Test {};
+TYPED_TEST_SUITE_P(conformance_refusals);
+
+/// The batch moved nothing: refused at submit, or ended with `code`; returns the error's details.
+template <class Rig>
+error_details expect_refused(connected_pair<Rig>& pair, op direction, std::span<const slice> slices, errc code) {
+  const std::vector<std::byte> near_before(pair.near_memory.bytes().begin(), pair.near_memory.bytes().end());
+  const std::vector<std::byte> far_before(pair.far_memory.bytes().begin(), pair.far_memory.bytes().end());
+  const completion how = pair.run(direction, slices);
+  EXPECT_FALSE(how.ok());
+  EXPECT_TRUE(same(pair.near_memory.bytes(), near_before)) << "a refused batch wrote here";
+  EXPECT_TRUE(same(pair.far_memory.bytes(), far_before)) << "a refused batch wrote there";
+  if (how.ok()) return {};
+  EXPECT_EQ(name_of(how.status.error().code()), name_of(code));
+  return how.status.error().details();
+}
+
+TYPED_TEST_P(conformance_refusals, slices_out_of_range) {
+  constexpr std::uint64_t size = 4096, top = ~std::uint64_t{0};
+  connected_pair<TypeParam> pair(size);
+  fill(pair.near_memory.bytes(), 41);
+  struct range {
+    std::uint64_t offset, size;
+  };
+  for (const range wrong : {range{size, 1}, range{0, size + 1}, range{size - 1, 2}, range{size + 1, 0}, range{1, top}, range{top, 1}, range{top, top}, range{top - 6, 7},
+                            range{std::uint64_t{1} << 63, std::uint64_t{1} << 63}}) {
+    const slice near_wrong = pair.one(wrong.offset, 0, wrong.size), far_wrong = pair.one(0, wrong.offset, wrong.size);
+    for (const slice& each : {near_wrong, far_wrong}) {
+      // The last of a batch: those before it must not move either.
+      const std::vector<slice> batch{pair.one(0, 0, 64), pair.one(64, 64, 64), each};
+      const error_details why = expect_refused(pair, op::put, batch, errc::out_of_range);
+      EXPECT_EQ(why.item, 2u);
+      EXPECT_EQ(why.needed, wrong.size);
+      EXPECT_EQ(why.available, size);
+    }
+  }
+  const std::vector<slice> control{pair.one(0, 0, size), pair.one(size, 0, 0), pair.one(size - 1, size - 1, 1)};
+  EXPECT_TRUE(pair.run(op::put, control).ok());
+}
+
+TYPED_TEST_P(conformance_refusals, regions_that_are_not_registered) {
+  connected_pair<TypeParam> pair(4096);
+  const slice control = pair.one(0, 0, 16);
+  for (const std::uint32_t id : {0u, 12345u, 0xffffffffu}) {
+    slice wrong = control;
+    wrong.local = region_id{id};
+    EXPECT_EQ(expect_refused(pair, op::put, std::span(&wrong, 1), errc::not_registered).item, 0u);
+    wrong = control;
+    wrong.remote = remote_region_id{id};
+    EXPECT_EQ(expect_refused(pair, op::put, std::span(&wrong, 1), errc::not_registered).item, 0u);
+  }
+  EXPECT_TRUE(pair.run(op::put, std::span(&control, 1)).ok());
+}
+
+TYPED_TEST_P(conformance_refusals, a_local_region_after_deregistration) {
+  connected_pair<TypeParam> pair(4096);
+  region extra = pair.near->allocate_region(4096).value();
+  const slice each{extra.id(), pair.far_import, 0, 0, 16};
+  const prepared_batch prepared = pair.near->prepare(pair.to_far, op::put, std::span(&each, 1)).value();
+  ASSERT_TRUE(pair.run(op::put, std::span(&each, 1)).ok());
+  ASSERT_TRUE(extra.deregister().has_value());
+  EXPECT_EQ(extra.size(), 0u);
+  EXPECT_EQ(extra.deregister().error(), errc::not_registered);
+  region again = pair.near->allocate_region(4096).value();  // may lie where the other did
+  EXPECT_NE(again.id(), each.local);
+  expect_refused(pair, op::put, std::span(&each, 1), errc::not_registered);
+  EXPECT_EQ(pair.near->submit(prepared).error(), errc::not_registered);
+}
+
+TYPED_TEST_P(conformance_refusals, a_remote_region_of_an_older_generation) {
+  connected_pair<TypeParam> pair(4096);
+  const slice each = pair.one(0, 0, 16);
+  const auto old_descriptor = pair.far->export_region(pair.far_region).value();
+  ASSERT_TRUE(pair.run(op::put, std::span(&each, 1)).ok());
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  result<void> gone = pair.far_region.deregister();
+  while (!gone && gone.error() == errc::busy && std::chrono::steady_clock::now() < until) {
+    pair.progress();
+    gone = pair.far_region.deregister();
+  }
+  ASSERT_TRUE(gone.has_value());
+  fill(pair.near_memory.bytes(), 51);
+  expect_refused(pair, op::put, std::span(&each, 1), errc::not_registered);
+  // The same memory again is another registration: the old handle still does not reach it.
+  pair.far_region = pair.far->register_region(pair.far_memory.bytes()).value();
+  expect_refused(pair, op::put, std::span(&each, 1), errc::not_registered);
+  if (pair.near->capabilities().serves_get) expect_refused(pair, op::get, std::span(&each, 1), errc::not_registered);
+  if (const auto stale = pair.near->import_region(pair.to_far, old_descriptor); stale) {
+    slice by_old = each;
+    by_old.remote = *stale;
+    expect_refused(pair, op::put, std::span(&by_old, 1), errc::not_registered);
+  } else {
+    EXPECT_EQ(stale.error(), errc::not_registered);
+  }
+  slice by_new = each;
+  by_new.remote = pair.near->import_region(pair.to_far, pair.far->export_region(pair.far_region).value()).value();
+  EXPECT_TRUE(pair.run(op::put, std::span(&by_new, 1)).ok());
+}
+
+TYPED_TEST_P(conformance_refusals, descriptors_that_were_cut_or_changed) {
+  connected_pair<TypeParam> pair(4096);
+  const std::vector<std::byte> good = pair.far->export_region(pair.far_region).value();
+  for (std::size_t size = 0; size < good.size(); ++size) {
+    EXPECT_FALSE(pair.near->import_region(pair.to_far, bytes_view(good).first(size)).has_value()) << "cut to " << size;
+  }
+  for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+    std::vector<std::byte> changed = good;
+    changed[bit / 8] ^= std::byte{static_cast<unsigned char>(1u << (bit % 8))};
+    EXPECT_FALSE(pair.near->import_region(pair.to_far, changed).has_value()) << "bit " << bit;
+  }
+  std::vector<std::byte> longer = good;
+  longer.push_back(std::byte{0});
+  EXPECT_FALSE(pair.near->import_region(pair.to_far, longer).has_value());
+  EXPECT_TRUE(pair.near->import_region(pair.to_far, good).has_value());
+}
+
+TYPED_TEST_P(conformance_refusals, descriptors_of_others) {
+  connected_pair<TypeParam> pair(4096);
+  const auto own = pair.near->export_region(pair.near_region).value();
+  EXPECT_EQ(pair.near->import_region(pair.to_far, own).error(), errc::not_registered) << "its own region is not the peer's";
+  const auto good = pair.far->export_region(pair.far_region).value();
+  EXPECT_EQ(pair.near->import_region(peer_id{}, good).error(), errc::closed);
+  EXPECT_FALSE(pair.near->import_region(pair.to_far, pair.far->address().value()).has_value()) << "an address is no descriptor";
+  EXPECT_FALSE(pair.near->export_region(region{}).has_value());
+  EXPECT_TRUE(pair.near->import_region(pair.to_far, good).has_value());
+}
+
+TYPED_TEST_P(conformance_refusals, a_remote_region_of_another_peer) {
+  connected_pair<TypeParam> pair(4096);
+  auto third = pair.rig.make({}).value();
+  const peer_id to_third = connected_pair<TypeParam>::connect(*pair.near, third);
+  const slice each = pair.one(0, 0, 16);
+  EXPECT_EQ(pair.near->submit(to_third, op::put, std::span(&each, 1)).error(), errc::invalid_argument);
+  EXPECT_TRUE(pair.run(op::put, std::span(&each, 1)).ok());
+}
+
+TYPED_TEST_P(conformance_refusals, an_import_after_its_release) {
+  connected_pair<TypeParam> pair(4096);
+  const auto second = pair.near->import_region(pair.to_far, pair.far->export_region(pair.far_region).value()).value();
+  slice each = pair.one(0, 0, 16);
+  each.remote = second;
+  ASSERT_TRUE(pair.run(op::put, std::span(&each, 1)).ok());
+  ASSERT_TRUE(pair.near->release_region(second).has_value());
+  EXPECT_EQ(pair.near->release_region(second).error(), errc::not_registered);
+  expect_refused(pair, op::put, std::span(&each, 1), errc::not_registered);
+  const slice control = pair.one(0, 0, 16);
+  EXPECT_TRUE(pair.run(op::put, std::span(&control, 1)).ok());
+}
+
+TYPED_TEST_P(conformance_refusals, addresses_that_were_cut_or_changed) {
+  TypeParam rig;
+  auto near = rig.make({}).value();
+  auto far = rig.make({}).value();
+  const std::vector<std::byte> good = far.address().value();
+  for (std::size_t size = 0; size < good.size(); ++size) {
+    EXPECT_FALSE(near.connect(bytes_view(good).first(size), std::chrono::milliseconds(1)).has_value()) << "cut to " << size;
+  }
+  for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+    std::vector<std::byte> changed = good;
+    changed[bit / 8] ^= std::byte{static_cast<unsigned char>(1u << (bit % 8))};
+    EXPECT_FALSE(near.connect(changed, std::chrono::milliseconds(1)).has_value()) << "bit " << bit;
+  }
+  connected_pair<TypeParam>::connect(near, far);
+}
+
+TYPED_TEST_P(conformance_refusals, regions_of_no_bytes) {
+  TypeParam rig;
+  auto near = rig.make({}).value();
+  EXPECT_EQ(near.register_region({}).error(), errc::invalid_argument);
+  EXPECT_EQ(near.allocate_region(0).error(), errc::invalid_argument);
+  const region control = near.allocate_region(1).value();
+  EXPECT_EQ(control.size(), 1u);
+}
+
+REGISTER_TYPED_TEST_SUITE_P(conformance_refusals, slices_out_of_range, regions_that_are_not_registered, a_local_region_after_deregistration,
+                            a_remote_region_of_an_older_generation, descriptors_that_were_cut_or_changed, descriptors_of_others, a_remote_region_of_another_peer,
+                            an_import_after_its_release, addresses_that_were_cut_or_changed, regions_of_no_bytes);
+
+}  // namespace lading::conformance
