@@ -20,10 +20,10 @@ TEST(Checksum, IsXxh3OfSeedZero) {
 }
 
 TEST(Checksum, BlocksGiveTheHashOfTheWhole) {
-  for (const std::size_t size : {0, 1, 16, 17, 128, 129, 240, 241, 255, 256, 257, 1024, 5000}) {
+  for (const std::size_t size : std::initializer_list<std::size_t>{0, 1, 16, 17, 128, 129, 240, 241, 255, 256, 257, 1024, 5000}) {
     const bytes source = payload(3, size);
     const std::uint64_t whole = checksum_of(source.data(), size);
-    for (const std::size_t block : {1, 7, 64, 241, 4096}) {
+    for (const std::size_t block : std::initializer_list<std::size_t>{1, 7, 64, 241, 4096}) {
       lading::checksum_hasher hasher;
       for (std::size_t at = 0; at < size; at += block) hasher.update(source.data() + at, std::min(block, size - at));
       EXPECT_EQ(hasher.digest(), whole) << size << " in blocks of " << block;
@@ -32,10 +32,10 @@ TEST(Checksum, BlocksGiveTheHashOfTheWhole) {
 }
 
 TEST(Checksum, CopyingReturnsTheHashOfWhatWasCopied) {
-  for (const std::size_t size : {0, 1, 100, 511, 512, 16383, 16384, 16385, 40000, 200000}) {
+  for (const std::size_t size : std::initializer_list<std::size_t>{0, 1, 100, 511, 512, 16383, 16384, 16385, 40000, 200000}) {
     const bytes source = payload(9, size);
     for (const copy_mode mode : {copy_mode::automatic, copy_mode::cached, copy_mode::streaming}) {
-      for (const std::size_t shift : {0, 1, 48}) {
+      for (const std::size_t shift : std::initializer_list<std::size_t>{0, 1, 48}) {
         bytes target(size + 64 + shift, std::byte{0xAA});
         EXPECT_EQ(lading::copy_with_checksum(target.data() + shift, source.data(), size, mode), checksum_of(source.data(), size));
         EXPECT_EQ(owned(bytes_view(target).subspan(shift, size)), source);

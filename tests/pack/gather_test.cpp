@@ -110,7 +110,7 @@ TYPED_TEST(Gather, SizesThatDoNotFitAreRefused) {
 TEST(GatherAligned, HugeCountsAreAnErrorAndNoCrash) {
   struct endless {
     struct iterator {
-      bytes_view operator[](std::size_t) const { return {}; }
+      bytes_view operator[](std::ptrdiff_t) const { return {}; }
     };
     [[nodiscard]] std::size_t size() const { return std::size_t{1} << 62; }
     [[nodiscard]] iterator begin() const { return {}; }

@@ -49,7 +49,7 @@ TEST(PackLarge, MoreThanFourGibibytesRoundTrip) {
   constexpr std::size_t large = (std::size_t{4} << 30) + 5;
   const repeated source(65), target(65);
   if (source.span().empty() || target.span().empty()) GTEST_SKIP() << "no address space of 8 GiB, or no memory files";
-  for (const std::size_t begin : {std::size_t{0}, repeated::block, source.span().size() - repeated::block}) {
+  for (const std::size_t begin : std::initializer_list<std::size_t>{std::size_t{0}, repeated::block, source.span().size() - repeated::block}) {
     for (std::size_t at = 0; at < repeated::block; at += sizeof(at)) std::memcpy(source.span().data() + begin + at, &at, sizeof(at));
   }
 

@@ -55,7 +55,7 @@ TYPED_TEST(Pack, RoundTripsRandomPayloads) {
 TYPED_TEST(Pack, WritesNothingBehindTheResultAndLeavesNothingUnwritten) {
   const auto items = payloads({62, 512, 0, 65, 1});
   const bytes golden = packed_items<TypeParam>(items);
-  for (const std::size_t extra : {0, 1, 63, 64, 1000}) {
+  for (const std::size_t extra : std::initializer_list<std::size_t>{0, 1, 63, 64, 1000}) {
     for (const unsigned fill : {0x00U, 0xAAU, 0xFFU}) {
       bytes target(golden.size() + extra, std::byte(fill));
       EXPECT_EQ(pack_into<TypeParam>(target, items), golden.size());
@@ -140,7 +140,7 @@ TYPED_TEST(Pack, RefusesItemsThatOverlapTheTargetBeforeWriting) {
 TYPED_TEST(Pack, CountsThatDoNotFitAreRefused) {
   struct endless {
     struct iterator {
-      bytes_view operator[](std::size_t) const { return {}; }
+      bytes_view operator[](std::ptrdiff_t) const { return {}; }
     };
     std::size_t count;
     [[nodiscard]] std::size_t size() const { return count; }
@@ -149,7 +149,7 @@ TYPED_TEST(Pack, CountsThatDoNotFitAreRefused) {
   bytes target(64, std::byte{0xAA});
   const bytes before = target;
   const std::size_t most = (lading::payload_cursor<TypeParam>::limit - TypeParam::header_size) / TypeParam::entry_size;
-  for (const std::size_t count : {~std::size_t{0} - 1, ~std::size_t{0} / 8, ~std::size_t{0} / 32, most + 1}) {
+  for (const std::size_t count : std::initializer_list<std::size_t>{~std::size_t{0} - 1, ~std::size_t{0} / 8, ~std::size_t{0} / 32, most + 1}) {
     if (count <= most) continue;
     expect_error(calc_packed_size<TypeParam>(endless{count}), errc::size_overflow, "needs " + std::to_string(count));
     expect_error(pack_into<TypeParam>(target, endless{count}), errc::size_overflow, "the buffer would outgrow the layout");
@@ -199,7 +199,7 @@ TEST(PackTransferQueue, FourGibibytesAreRefusedBeforeTheFirstByte) {
 
 TEST(PackAligned, LargeBuffersTakeTheStreamingPath) {
   std::vector<bytes> items;
-  for (const std::size_t size : {std::size_t{9} << 20, std::size_t{5000}, std::size_t{100}, (std::size_t{3} << 20) + 17, std::size_t{4096}}) items.push_back(payload(items.size(), size));
+  for (const std::size_t size : std::initializer_list<std::size_t>{std::size_t{9} << 20, std::size_t{5000}, std::size_t{100}, (std::size_t{3} << 20) + 17, std::size_t{4096}}) items.push_back(payload(items.size(), size));
   for (const bool checksum : {true, false}) {
     const bytes buffer = packed_items(items, {.checksum = checksum});
     const auto read = lading::unpack_from(buffer);

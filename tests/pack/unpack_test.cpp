@@ -63,7 +63,7 @@ TYPED_TEST(Unpack, RejectsEveryTruncation) {
 TYPED_TEST(Unpack, RejectsEveryTrailer) {
   for (const auto& sizes : size_sets()) {
     bytes buffer = packed<TypeParam>(sizes);
-    for (const std::size_t extra : {1, 2, 63, 64}) {
+    for (const std::size_t extra : std::initializer_list<std::size_t>{1, 2, 63, 64}) {
       bytes longer = buffer;
       longer.resize(buffer.size() + extra);
       expect_error(try_unpack<TypeParam>(longer), errc::trailing_bytes, "needs " + std::to_string(buffer.size()) + ", has " + std::to_string(longer.size()));
