@@ -133,7 +133,8 @@ class batch_decoder {
   /// Opens the large buffers and shares out their payloads.
   [[nodiscard]] result<void> verify_large(const work_sharing& sharing) {
     std::size_t larges = 0;
-    for (std::size_t i = 0; i < count_; ++i) larges += is_large(i, sharing) ? 1 : 0;
+    for (std::size_t i = 0; i < count_; ++i)
+      if (is_large(i, sharing)) ++larges;
     if (larges == 0) return {};
     large_.reserve(larges);
     result<void> opened_all;
@@ -249,11 +250,13 @@ template <class T, class Layout = layout::aligned, class Buffers>
 template <class T, class Layout = layout::aligned>
 [[nodiscard]] result<std::vector<T>> batch_decode_from(const packed_batch& batch, const batch_options& options = {}) {
   if (batch.buffers.size() != batch.sizes.size()) {
-    return fail(errc::invalid_argument, {.needed = batch.buffers.size(), .available = batch.sizes.size(), .what = "a batch has one size for each buffer"});
+    return fail(errc::invalid_argument,
+                {.needed = batch.buffers.size(), .available = batch.sizes.size(), .what = "a batch has one size for each buffer"});
   }
   for (std::size_t i = 0; i < batch.sizes.size(); ++i) {
     if (batch.sizes[i] > batch.buffers[i].size()) {
-      return fail(errc::invalid_argument, {.needed = batch.sizes[i], .available = batch.buffers[i].size(), .item = i, .what = "a buffer is shorter than its size"});
+      return fail(errc::invalid_argument,
+                  {.needed = batch.sizes[i], .available = batch.buffers[i].size(), .item = i, .what = "a buffer is shorter than its size"});
     }
   }
   return batch_decode_from<T, Layout>(detail::exact_buffers(batch), options);

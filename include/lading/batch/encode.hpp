@@ -74,7 +74,9 @@ class batch_encoder {
         if (map.overlaps(item.data, item.size)) return overlapped(i);
       }
     }
-    if constexpr (requires { { std::data(objects_) } -> std::convertible_to<const void*>; }) {
+    if constexpr (requires {
+                    { std::data(objects_) } -> std::convertible_to<const void*>;
+                  }) {
       if (map.overlaps(std::data(objects_), count_ * sizeof(object))) return overlapped(error_details::unset);
     }
     return {};
@@ -108,8 +110,8 @@ class batch_encoder {
     std::size_t last = 0;        ///< behind the last object, where there are no parts
     std::size_t first_part = 0;  ///< of object `first`
     std::size_t last_part = 0;
-    std::size_t end = 0;                 ///< where the part before first_part ends in its slot
-    shared_payload* shared = nullptr;    ///< the one part is this
+    std::size_t end = 0;               ///< where the part before first_part ends in its slot
+    shared_payload* shared = nullptr;  ///< the one part is this
     bool helps = false;
   };
 
@@ -234,14 +236,17 @@ class batch_encoder {
     return {};
   }
 
-  [[nodiscard]] bool is_shared(std::size_t size, const work_sharing& sharing) const noexcept { return size >= least_shared && size > 2 * sharing.piece(); }
+  [[nodiscard]] bool is_shared(std::size_t size, const work_sharing& sharing) const noexcept {
+    return size >= least_shared && size > 2 * sharing.piece();
+  }
 
   /// Cuts the work into pieces of about as many bytes each, in the order of the objects.
   void split(const work_sharing& sharing) {
     const std::size_t enough = sharing.piece();
     std::size_t taken = 0;
     for (const std::vector<payload>& list : payloads_) {
-      for (const payload& item : list) shared_count_ += is_shared(item.size, sharing) ? 1 : 0;
+      for (const payload& item : list)
+        if (is_shared(item.size, sharing)) ++shared_count_;
     }
     shared_ = std::make_unique<shared_payload[]>(shared_count_);
     shared_payload* shared = shared_.get();
@@ -315,7 +320,8 @@ template <class Layout = layout::aligned, class Objects, class Allocate>
 [[nodiscard]] result<packed_batch> batch_encode_into(const Objects& objects, Allocate&& allocate, const batch_options& options = {}) {
   static_assert(packed_layout<Layout>, "lading: the layout does not satisfy packed_layout; layout::aligned is one to copy");
   static_assert(object_range<Objects>, "lading: the objects of a batch are a sized random-access range, such as a std::vector or std::span");
-  static_assert(slot_allocator<Allocate>, "lading: the allocator takes std::span<const std::size_t> and returns std::vector<bytes_span>, or a result of it");
+  static_assert(slot_allocator<Allocate>,
+                "lading: the allocator takes std::span<const std::size_t> and returns std::vector<bytes_span>, or a result of it");
   using encoder_type = detail::batch_encoder<Layout, Objects>;
   static_assert(std::is_lvalue_reference_v<typename encoder_type::reference> ||
                     (!detail::owns_payload<typename encoder_type::object> && !detail::gathers<typename encoder_type::object>),

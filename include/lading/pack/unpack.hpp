@@ -23,13 +23,22 @@ namespace detail {
 class unpacked_block {
  public:
   unpacked_block() noexcept = default;
-  explicit unpacked_block(std::size_t size) noexcept : data_(static_cast<std::byte*>(::operator new(size, std::nothrow))) {}
-  unpacked_block(unpacked_block&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
+  unpacked_block(unpacked_block&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   unpacked_block& operator=(unpacked_block&& other) noexcept {
     std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
     return *this;
   }
   ~unpacked_block() { ::operator delete(data_); }
+
+  /// Makes room for `size` bytes, whose values are lost; false where they cannot be allocated.
+  [[nodiscard]] bool reserve(std::size_t size) noexcept {
+    if (size <= size_) return true;
+    ::operator delete(data_);
+    data_ = static_cast<std::byte*>(::operator new(size, std::nothrow));
+    size_ = data_ == nullptr ? 0 : size;
+    return data_ != nullptr;
+  }
 
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
   [[nodiscard]] const bytes_view* views() const noexcept {
@@ -39,6 +48,7 @@ class unpacked_block {
 
  private:
   std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
 };
 
 struct unpacker;
@@ -152,8 +162,15 @@ struct unpacker {
     return fail(errc::not_canonical, {.offset = entry.offset, .item = where.item, .what = "the payload does not lie where the sizes before it put it"});
   }
 
+  /// A buffer whose structure and table have been checked, before its payloads are looked at.
+  struct opened {
+    packed_header header;
+    const std::byte* table = nullptr;  ///< the private copy, in the block of `items` until view_payloads
+  };
+
+  /// Everything but the payloads' checksums. A block that `items` already has is used again where it is large enough.
   template <class Layout>
-  static result<unpacked> unpack(bytes_view packed, const unpack_options& options) {
+  static result<opened> open(bytes_view packed, const unpack_options& options, unpacked& items) {
     // The buffer may be written by a peer meanwhile, so header and table are read once, into private memory, and used from there.
     std::byte first[Layout::header_size];
     if (packed.size() < sizeof(first)) {
@@ -169,9 +186,8 @@ struct unpacker {
     const std::size_t table_size = count * Layout::entry_size;  // at most the buffer's size
     std::size_t block_size = 0;
     if (!checked_multiply(count, place_size, block_size) || !checked_add(block_size, Layout::header_size, block_size)) return no_memory(count);
-    unpacked items;
-    items.block_ = unpacked_block(block_size);
-    if (items.block_.data() == nullptr) return no_memory(block_size);
+    items.count_ = 0;
+    if (!items.block_.reserve(block_size)) return no_memory(block_size);
     std::byte* const table = items.block_.data() + block_size - table_size;
     std::byte* const copy = table - Layout::header_size;
     std::memcpy(copy, first, Layout::header_size);
@@ -188,21 +204,51 @@ struct unpacker {
     if (Layout::has_schema && options.expected_schema != 0 && header->schema != options.expected_schema) {
       return fail(errc::schema_mismatch, {.needed = options.expected_schema, .available = header->schema, .what = "the buffer was packed from a type of another structure"});
     }
-    const bool verified = header->checked && options.verify_checksum;
-    for (std::size_t i = 0; i < count; ++i) {
+    return opened{*header, table};
+  }
+
+  /// The checksums of the payloads [first, last), where the buffer carries them. Threads may share the payloads of one buffer.
+  template <class Layout>
+  static result<void> verify_payloads(bytes_view packed, const opened& buffer, std::size_t first, std::size_t last) {
+    if (!buffer.header.checked) return {};
+    for (std::size_t i = first; i < last; ++i) {
       packed_entry entry;
-      (void)Layout::read_entry(table + i * Layout::entry_size, entry);
-      const bytes_view payload = packed.subspan(static_cast<std::size_t>(entry.offset), static_cast<std::size_t>(entry.size));
-      if (verified && checksum_of(payload.data(), payload.size()) != entry.hash) {
+      (void)Layout::read_entry(buffer.table + i * Layout::entry_size, entry);
+      if (checksum_of(packed.data() + entry.offset, static_cast<std::size_t>(entry.size)) != entry.hash) [[unlikely]] {
         return fail(errc::checksum_mismatch, {.needed = entry.size, .offset = entry.offset, .item = i, .what = "the payload is not the one that was packed"});
       }
+    }
+    return {};
+  }
+
+  /// Makes the views, over the private copy.
+  template <class Layout>
+  static void view_payloads(bytes_view packed, const opened& buffer, unpacked& items) noexcept {
+    const auto count = static_cast<std::size_t>(buffer.header.count);
+    for (std::size_t i = 0; i < count; ++i) {
+      packed_entry entry;
+      (void)Layout::read_entry(buffer.table + i * Layout::entry_size, entry);
+      const bytes_view payload = packed.subspan(static_cast<std::size_t>(entry.offset), static_cast<std::size_t>(entry.size));
       ::new (static_cast<void*>(items.block_.data() + i * sizeof(bytes_view))) bytes_view(payload);
     }
     items.count_ = count;
-    items.schema_ = header->schema;
-    items.checked_ = header->checked;
-    return items;
+    items.schema_ = buffer.header.schema;
+    items.checked_ = buffer.header.checked;
   }
+
+  /// unpack_from into an object that exists.
+  template <class Layout>
+  static result<void> unpack(bytes_view packed, const unpack_options& options, unpacked& items) {
+    const auto buffer = open<Layout>(packed, options, items);
+    if (!buffer) return fail(buffer.error());
+    if (options.verify_checksum) {
+      if (auto fine = verify_payloads<Layout>(packed, *buffer, 0, static_cast<std::size_t>(buffer->header.count)); !fine) return fine;
+    }
+    view_payloads<Layout>(packed, *buffer, items);
+    return {};
+  }
+
+  [[nodiscard]] static unpacked none() noexcept { return {}; }
 
   LADING_COLD static failure no_memory(std::size_t size) {
     return fail(errc::no_memory, {.needed = size, .what = "the copy of header and table could not be allocated"});
@@ -222,7 +268,10 @@ struct unpacker {
 ///             checksums are verified.
 template <packed_layout Layout = layout::aligned>
 [[nodiscard]] result<unpacked> unpack_from(bytes_view packed, const unpack_options& options = {}) {
-  return detail::unpacker::unpack<Layout>(packed, options);
+  result<unpacked> items = detail::unpacker::none();
+  if (const auto fine = detail::unpacker::unpack<Layout>(packed, options, *items); !fine) [[unlikely]]
+    items = fail(fine.error());
+  return items;
 }
 
 /// The views would outlive the bytes: keep the buffer in a variable.
