@@ -62,11 +62,11 @@ LADING_ALWAYS_INLINE std::byte* put_count(std::byte* at, const Writer& out, std:
   return at + padding;
 }
 
-/// Whether `padding` bytes are zero, given that at least `bytes` follow them.
-template <std::size_t Align>
+/// Whether `padding` bytes are zero, given that at least `bytes` follow them, which are never fewer than Sure.
+template <std::size_t Align, std::size_t Sure>
 [[nodiscard]] LADING_ALWAYS_INLINE bool is_zero(const std::byte* at, std::size_t padding, std::size_t bytes) noexcept {
   if constexpr (Align <= 8) {
-    if (bytes >= Align) [[likely]] {
+    if (Sure >= Align || bytes >= Align) [[likely]] {
       using word = std::conditional_t<Align == 2, std::uint16_t, std::conditional_t<Align == 4, std::uint32_t, std::uint64_t>>;
       // What follows makes a whole word readable; the padding is its low end.
       return (std::uint64_t{load_little<word>(at)} & ((std::uint64_t{1} << (8 * padding)) - 1)) == 0;
@@ -100,7 +100,7 @@ template <std::size_t Align, std::size_t Least, std::size_t Rest = 0>
     if (in.left(at) < padding + bytes + Rest) [[unlikely]]
       return in.truncated(at, padding + bytes + Rest);
     if constexpr (Align > 1) {
-      if (!is_zero<Align>(at, padding, bytes)) [[unlikely]]
+      if (!is_zero<Align, Rest>(at, padding, bytes + Rest)) [[unlikely]]
         return in.fail(errc::not_canonical, at, "the padding before an array is not zero");
       at += padding;
     }
@@ -123,6 +123,14 @@ LADING_ALWAYS_INLINE void copy_run(void* target, const void* source, std::size_t
   else
     std::memcpy(target, source, size);
 }
+
+template <std::size_t Align>
+[[nodiscard]] LADING_ALWAYS_INLINE bool is_aligned(const std::byte* at) noexcept {
+  // Safety: the address is only tested.
+  return Align == 1 || reinterpret_cast<std::uintptr_t>(at) % Align == 0;
+}
+
+inline constexpr const char* misaligned_view = "a view would be unaligned: let the buffer begin at a multiple of 64, or decode owning values";
 
 /// Up to this many bytes may be set aside for elements before they have been read: memory stays within a small multiple of the input.
 LADING_ALWAYS_INLINE std::size_t allowance(const reader& in, const std::byte* at) noexcept { return 2 * in.left(at) + 4096; }

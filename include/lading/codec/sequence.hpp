@@ -271,6 +271,7 @@ struct wire<T, kind::view> : sequence_writing<T> {
   using base = sequence_writing<T>;
   using typename base::element;
   static constexpr bool borrows = true;
+  static constexpr std::size_t borrowed_align = alignof(element);
 
   template <std::size_t Rest>
   [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get_within(const std::byte* at, const reader& in, T& value) {
@@ -294,13 +295,6 @@ struct wire<T, kind::view> : sequence_writing<T> {
       (void)in.fail(errc::unsupported, from, "the elements have another layout on the wire: decode into a std::vector");
       return false;
     }
-    if constexpr (alignof(element) > 1) {
-      // Arrays are aligned from the beginning of the stream, so it is the beginning that has to be.
-      if (reinterpret_cast<std::uintptr_t>(in.begin) % alignof(element) != 0) [[unlikely]] {
-        (void)in.fail(errc::misaligned, from, "a view would be unaligned: let the buffer begin at a multiple of 64, or decode owning values");
-        return false;
-      }
-    }
     if constexpr (!dense<element>) {
       for (std::size_t i = 0; i < count; ++i) {
         if (!all_valid<element>(from + i * sizeof(element))) [[unlikely]] {
@@ -321,6 +315,7 @@ struct wire<T, kind::view> : sequence_writing<T> {
       bytes_view frame;
       if (!base::take_elements(at, in, frame)) return nullptr;
       const reader within{frame.data(), frame.data() + frame.size(), in.state, in.depth};
+      if (!is_aligned<alignof(element)>(frame.data())) return within.fail(errc::misaligned, frame.data(), misaligned_view);
       return borrow(value, frame.data(), frame.size() / sizeof(element), within) ? at : nullptr;
     }
   }

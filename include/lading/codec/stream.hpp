@@ -41,6 +41,10 @@ template <class Read>
 template <class T>
 [[nodiscard]] LADING_ALWAYS_INLINE bool decode_whole(T& value, bytes_view source, decode_state& state) {
   const reader in{source.data(), source.data() + source.size(), &state, state.limits.max_depth};
+  if (!is_aligned<borrowed_align<T>>(source.data())) [[unlikely]] {
+    state.fail(errc::misaligned, {.needed = borrowed_align<T>, .offset = 0, .what = misaligned_view});
+    return false;
+  }
   return guarded(state, [&]() LADING_FLATTEN_LAMBDA { return consumed(get(source.data(), in, value), in); });
 }
 

@@ -115,6 +115,33 @@ inline constexpr bool owns_payload = any_part<property::owns_payload>::template 
 template <class T>
 inline constexpr bool gathers = any_part<property::gathers>::template holds<T>();
 
+template <class... Seen>
+struct borrowed {
+  template <class T>
+  static consteval std::size_t alignment() {
+    using Type = std::remove_cv_t<T>;
+    if constexpr ((std::is_same_v<Type, Seen> || ...)) {
+      return 1;
+    } else if constexpr (requires { wire<Type>::borrowed_align; }) {
+      return wire<Type>::borrowed_align;
+    } else if constexpr (is_product<Type>) {
+      return borrowed<Type, Seen...>::within(typename wire<Type>::parts{});
+    } else {
+      return within(typename wire<Type>::parts{});
+    }
+  }
+  template <class... Parts>
+  static consteval std::size_t within(type_list<Parts...>) {
+    std::size_t largest = 1;
+    ((largest = alignment<Parts>() > largest ? alignment<Parts>() : largest), ...);
+    return largest;
+  }
+};
+
+/// The alignment that a stream's beginning needs for the views in T. Arrays are aligned from there, so it is checked once.
+template <class T>
+inline constexpr std::size_t borrowed_align = borrowed<>::template alignment<T>();
+
 /// How much code one T expands to: fields of variable size, counted through nested structs. Large structs are not merged into their callers.
 template <class T, std::size_t Depth = 0>
 consteval std::size_t inline_cost() {
