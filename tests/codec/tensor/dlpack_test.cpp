@@ -75,8 +75,9 @@ static_assert(std::is_nothrow_move_constructible_v<dlpack_owner<foreign::managed
 
 #if defined(__x86_64__) || defined(__aarch64__)
 using own_tensor = lading::dlpack::dl_tensor;
-static_assert(sizeof(own_tensor) == 48 && offsetof(own_tensor, device) == 8 && offsetof(own_tensor, ndim) == 16 && offsetof(own_tensor, dtype) == 20 &&
-              offsetof(own_tensor, shape) == 24 && offsetof(own_tensor, strides) == 32 && offsetof(own_tensor, byte_offset) == 40);
+static_assert(sizeof(own_tensor) == 48 && offsetof(own_tensor, device) == 8 && offsetof(own_tensor, ndim) == 16 &&
+              offsetof(own_tensor, dtype) == 20 && offsetof(own_tensor, shape) == 24 && offsetof(own_tensor, strides) == 32 &&
+              offsetof(own_tensor, byte_offset) == 40);
 static_assert(sizeof(lading::dlpack::managed_tensor) == 64 && offsetof(lading::dlpack::managed_tensor, deleter) == 56);
 static_assert(sizeof(lading::dlpack::managed_tensor_versioned) == 80 && offsetof(lading::dlpack::managed_tensor_versioned, flags) == 24 &&
               offsetof(lading::dlpack::managed_tensor_versioned, dl_tensor) == 32);
@@ -84,11 +85,15 @@ static_assert(sizeof(lading::dlpack::managed_tensor_versioned) == 80 && offsetof
 
 #if __has_include(<dlpack/dlpack.h>)
 static_assert(lading::dlpack_managed<DLManagedTensor>);
-static_assert(sizeof(DLTensor) == sizeof(lading::dlpack::dl_tensor) && offsetof(DLTensor, byte_offset) == offsetof(lading::dlpack::dl_tensor, byte_offset) &&
-              offsetof(DLTensor, shape) == offsetof(lading::dlpack::dl_tensor, shape) && offsetof(DLTensor, dtype) == offsetof(lading::dlpack::dl_tensor, dtype));
-static_assert(sizeof(DLManagedTensor) == sizeof(lading::dlpack::managed_tensor) && offsetof(DLManagedTensor, deleter) == offsetof(lading::dlpack::managed_tensor, deleter));
+static_assert(sizeof(DLTensor) == sizeof(lading::dlpack::dl_tensor) &&
+              offsetof(DLTensor, byte_offset) == offsetof(lading::dlpack::dl_tensor, byte_offset) &&
+              offsetof(DLTensor, shape) == offsetof(lading::dlpack::dl_tensor, shape) &&
+              offsetof(DLTensor, dtype) == offsetof(lading::dlpack::dl_tensor, dtype));
+static_assert(sizeof(DLManagedTensor) == sizeof(lading::dlpack::managed_tensor) &&
+              offsetof(DLManagedTensor, deleter) == offsetof(lading::dlpack::managed_tensor, deleter));
 #if defined(DLPACK_MAJOR_VERSION)
-static_assert(lading::dlpack_versioned<DLManagedTensorVersioned> && sizeof(DLManagedTensorVersioned) == sizeof(lading::dlpack::managed_tensor_versioned) &&
+static_assert(lading::dlpack_versioned<DLManagedTensorVersioned> &&
+              sizeof(DLManagedTensorVersioned) == sizeof(lading::dlpack::managed_tensor_versioned) &&
               offsetof(DLManagedTensorVersioned, dl_tensor) == offsetof(lading::dlpack::managed_tensor_versioned, dl_tensor));
 #endif
 #endif
@@ -238,7 +243,9 @@ TYPED_TEST(dlpack, refuses_what_cannot_be_and_deletes_it_once) {
   using made = producer<TypeParam>;
   EXPECT_EQ(code([](made&) {}), errc{});
   const auto with_device = [&](int number) {
-    return code([&](made& source) { source.managed.dl_tensor.device.device_type = static_cast<decltype(source.managed.dl_tensor.device.device_type)>(number); });
+    return code([&](made& source) {
+      source.managed.dl_tensor.device.device_type = static_cast<decltype(source.managed.dl_tensor.device.device_type)>(number);
+    });
   };
   EXPECT_EQ(with_device(3), errc{});
   for (const int number : {0, 2, 4, 7, 8, 10}) EXPECT_EQ(with_device(number), errc::unsupported) << number;

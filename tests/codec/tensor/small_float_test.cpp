@@ -29,7 +29,8 @@ struct format {
     const double sign = (code & sign_bit()) != 0 ? -1.0 : 1.0;
     const std::uint32_t magnitude = code & (sign_bit() - 1);
     if (!has_negative_zero && code == sign_bit()) return std::nan("");
-    if (magnitude > largest_code) return has_infinity && magnitude == largest_code + 1 ? sign * std::numeric_limits<double>::infinity() : std::nan("");
+    if (magnitude > largest_code)
+      return has_infinity && magnitude == largest_code + 1 ? sign * std::numeric_limits<double>::infinity() : std::nan("");
     const int exponent = static_cast<int>(magnitude >> mantissa_bits);
     const double fraction = static_cast<double>(magnitude & ((1U << mantissa_bits) - 1)) / static_cast<double>(1U << mantissa_bits);
     return sign * (exponent == 0 ? std::ldexp(fraction, 1 - bias) : std::ldexp(1.0 + fraction, exponent - bias));
@@ -72,7 +73,8 @@ class small_float : public testing::Test {
   static T from_code(std::uint32_t code) { return T{static_cast<bits>(code)}; }
 };
 
-using formats = testing::Types<lading::float16, lading::bfloat16, lading::float8_e4m3fn, lading::float8_e5m2, lading::float8_e4m3fnuz, lading::float8_e5m2fnuz>;
+using formats =
+    testing::Types<lading::float16, lading::bfloat16, lading::float8_e4m3fn, lading::float8_e5m2, lading::float8_e4m3fnuz, lading::float8_e5m2fnuz>;
 TYPED_TEST_SUITE(small_float, formats);
 
 TYPED_TEST(small_float, is_its_bits) {
@@ -125,7 +127,8 @@ TYPED_TEST(small_float, rounds_to_nearest_ties_to_even) {
     EXPECT_EQ(TypeParam::from(std::nextafter(tie, std::numeric_limits<float>::infinity())), this->from_code(code + 1)) << code;
     const bool vanishes = even == 0 && !this->spec.has_negative_zero;
     EXPECT_EQ(TypeParam::from(-tie), this->from_code(vanishes ? 0 : even | this->spec.sign_bit())) << code;
-    EXPECT_EQ(TypeParam::from(std::nextafter(-tie, -std::numeric_limits<float>::infinity())), this->from_code((code + 1) | this->spec.sign_bit())) << code;
+    EXPECT_EQ(TypeParam::from(std::nextafter(-tie, -std::numeric_limits<float>::infinity())), this->from_code((code + 1) | this->spec.sign_bit()))
+        << code;
   }
 }
 

@@ -29,7 +29,8 @@ std::vector<std::int32_t> numbers(std::size_t count) {
   return items;
 }
 
-static_assert(std::is_nothrow_move_constructible_v<tensor> && std::is_nothrow_move_assignable_v<tensor> && std::is_nothrow_default_constructible_v<tensor>);
+static_assert(std::is_nothrow_move_constructible_v<tensor> && std::is_nothrow_move_assignable_v<tensor> &&
+              std::is_nothrow_default_constructible_v<tensor>);
 static_assert(std::is_convertible_v<const tensor&, const tensor_view&>);
 static_assert(!std::is_convertible_v<tensor, tensor_view>, "a view of a temporary tensor would dangle");
 

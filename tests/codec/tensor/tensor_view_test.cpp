@@ -207,9 +207,9 @@ TEST(tensor_view, refuses_shapes_that_cannot_be) {
   EXPECT_EQ(error_of({huge}), errc::size_overflow);
   EXPECT_EQ(error_of({huge / 8 + 1}), errc::size_overflow);
   EXPECT_EQ(error_of({std::int64_t{1} << 32, std::int64_t{1} << 32}), errc::size_overflow);
-  EXPECT_EQ(error_of({std::int64_t{1} << 32, std::int64_t{1} << 32, 2}), errc::size_overflow);      // 2^65: wraps to 0
+  EXPECT_EQ(error_of({std::int64_t{1} << 32, std::int64_t{1} << 32, 2}), errc::size_overflow);        // 2^65: wraps to 0
   EXPECT_EQ(error_of({(std::int64_t{1} << 32) + 1, std::int64_t{1} << 32, 1}), errc::size_overflow);  // wraps to 2^32
-  EXPECT_EQ(error_of({std::int64_t{1} << 31, std::int64_t{1} << 31, 0}), errc::size_overflow);      // slices of an empty tensor must not overflow either
+  EXPECT_EQ(error_of({std::int64_t{1} << 31, std::int64_t{1} << 31, 0}), errc::size_overflow);  // slices of an empty tensor must not overflow either
   EXPECT_EQ(error_of(dims(64, 2)), errc::size_overflow);
 }
 
@@ -230,6 +230,29 @@ TEST(tensor_view, keeps_nothing_after_a_refused_assign) {
     EXPECT_EQ(view.at<float>(2, 1), 0.0F);
     EXPECT_TRUE(view.assign(view.dtype(), view.shape(), *view.bytes()));  // its own shape as the argument
     EXPECT_EQ(to_vector(view.shape()), (dims{3, 2}));
+  }
+}
+
+TEST(tensor_view, may_be_assigned_a_part_of_its_own_shape) {
+  const std::vector<float> values(24);
+  const bytes_view bytes = std::as_bytes(std::span(values));
+  for (const std::size_t ones : {std::size_t{0}, std::size_t{5}, std::size_t{9}}) {
+    dims shape{2, 3, 4};
+    shape.insert(shape.end(), ones, 1);
+    const tensor_view whole = *tensor_view::of(values, shape);
+    for (std::size_t first = 0; first <= shape.size(); ++first) {
+      for (std::size_t count = 0; count <= shape.size() - first; ++count) {
+        tensor_view view = whole;
+        const dims expected = to_vector(view.shape().subspan(first, count));
+        std::int64_t items = 1;
+        for (const std::int64_t size : expected) items *= size;
+        ASSERT_TRUE(view.assign(dtype::float32, view.shape().subspan(first, count), bytes.first(static_cast<std::size_t>(items) * 4)));
+        ASSERT_EQ(to_vector(view.shape()), expected);
+        tensor_view other = whole;
+        ASSERT_TRUE(other.assign(dtype::uint8, other.strides().subspan(shape.size() - 1), bytes.first(1)));
+        ASSERT_EQ(to_vector(other.shape()), dims{1});
+      }
+    }
   }
 }
 

@@ -79,7 +79,7 @@ LADING_COLD inline failure fail_shape(std::span<const std::int64_t> shape) noexc
   return fail(errc::size_overflow, {.what = "the dimensions of a tensor multiply to more bytes than memory can have"});
 }
 
-/// Shape and strides of a tensor: in place up to 8 dimensions, else in one block that holds max_rank of both.
+/// Shape and strides of a tensor: in place up to 8 dimensions, else in one block.
 class extents {
  public:
   static constexpr std::size_t inline_rank = 8;
@@ -106,20 +106,30 @@ class extents {
   [[nodiscard]] std::size_t rank() const noexcept { return rank_; }
   [[nodiscard]] std::int64_t* shape() noexcept { return is_inline() ? storage_.in_place : storage_.block; }
   [[nodiscard]] const std::int64_t* shape() const noexcept { return is_inline() ? storage_.in_place : storage_.block; }
-  [[nodiscard]] std::int64_t* strides() noexcept { return is_inline() ? storage_.in_place + inline_rank : storage_.block + max_rank; }
-  [[nodiscard]] const std::int64_t* strides() const noexcept { return is_inline() ? storage_.in_place + inline_rank : storage_.block + max_rank; }
+  [[nodiscard]] std::int64_t* strides() noexcept { return is_inline() ? storage_.in_place + inline_rank : storage_.block + rank_; }
+  [[nodiscard]] const std::int64_t* strides() const noexcept { return is_inline() ? storage_.in_place + inline_rank : storage_.block + rank_; }
 
   /// Makes room for `rank` <= max_rank dimensions, whose values are then unspecified; false, and nothing changed, where memory is short.
   [[nodiscard]] bool resize(std::size_t rank) noexcept {
-    if (rank > inline_rank && is_inline()) {
-      auto* block = new (std::nothrow) std::int64_t[2 * max_rank];
+    if (rank > inline_rank) {
+      if (rank == rank_) return true;
+      auto* block = new (std::nothrow) std::int64_t[2 * rank];
       if (block == nullptr) return false;
+      release();
       storage_.block = block;
-    } else if (rank <= inline_rank) {
+    } else {
       release();
     }
     rank_ = static_cast<std::uint8_t>(rank);
     return true;
+  }
+
+  /// Whether a dimension lies in here, so that it must not be read after resize().
+  [[nodiscard]] bool holds(const std::int64_t* dimension) const noexcept {
+    // Safety: the addresses are only compared, and as numbers, for they may belong to different objects.
+    const auto place = reinterpret_cast<std::uintptr_t>(dimension);
+    const auto begin = reinterpret_cast<std::uintptr_t>(shape());
+    return place - begin < (is_inline() ? sizeof(storage_) : 2 * rank_ * sizeof(std::int64_t));
   }
 
   [[nodiscard]] bool assign(const extents& other) noexcept {
@@ -158,7 +168,7 @@ class extents {
 /// Sets shape and compact row-major strides; false where a dimension is negative or the bytes exceed max_tensor_bytes.
 ///
 /// A dimension of 0 counts as 1 in the strides and in the check, so that no slice of an empty tensor can overflow either. `shape` is read
-/// once, for it may lie in memory that a peer can write; it is as long as `dimensions`, and may be theirs.
+/// once, for it may lie in memory that a peer can write; it is as long as `dimensions`, and is theirs or elsewhere.
 [[nodiscard]] LADING_ALWAYS_INLINE bool set_compact(extents& dimensions, const std::int64_t* shape, std::size_t size_of_item,
                                                     std::int64_t& item_count) noexcept {
   std::int64_t* own_shape = dimensions.shape();

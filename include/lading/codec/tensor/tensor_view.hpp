@@ -84,6 +84,8 @@ class tensor_view {
   ///
   /// Errors: as for from_bytes(); the view is then an empty one.
   [[nodiscard]] LADING_ALWAYS_INLINE result<void> assign(lading::dtype type, shape_ref shape, bytes_view bytes) noexcept {
+    if (extents_.holds(shape.span().data())) [[unlikely]]
+      return assign_own(type, shape, bytes);
     if (!set_shape(type, shape)) return refuse(explain(type, shape));
     const std::size_t size = static_cast<std::size_t>(item_count_) * lading::item_size(type);
     if (size != bytes.size()) return refuse(fail_size(size, bytes.size()));
@@ -266,6 +268,12 @@ class tensor_view {
     type_ = type;
     contiguous_ = true;
     return detail::set_compact(extents_, shape.span().data(), size, item_count_);
+  }
+  /// assign() where the shape is a part of this view's own.
+  LADING_COLD [[nodiscard]] result<void> assign_own(lading::dtype type, shape_ref shape, bytes_view bytes) noexcept {
+    std::int64_t copy[max_rank];
+    std::memcpy(copy, shape.span().data(), shape.span().size_bytes());  // no longer than the rank it is a part of
+    return assign(type, std::span<const std::int64_t>(copy, shape.size()), bytes);
   }
   LADING_COLD [[nodiscard]] failure explain(lading::dtype type, shape_ref shape) const noexcept {
     if (lading::item_size(type) == 0) return detail::fail_dtype(type);
