@@ -15,6 +15,7 @@
 #include <lading/codec/schema.hpp>
 #include <lading/core/bytes.hpp>
 #include <lading/core/result.hpp>
+#include <lading/pack/pack.hpp>
 #include <lading/pack/unpack.hpp>
 
 // Many packed buffers and as many values.

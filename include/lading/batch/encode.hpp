@@ -5,8 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <iterator>
-#include <memory>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -50,6 +48,9 @@ class batch_encoder {
 
   batch_encoder(const Objects& objects, const batch_options& options, std::vector<std::size_t>& sizes)
       : objects_(objects), options_(options), sizes_(sizes), count_(std::size(objects)) {}
+  batch_encoder(const batch_encoder&) = delete;
+  batch_encoder& operator=(const batch_encoder&) = delete;
+  ~batch_encoder() { delete[] shared_; }
 
   /// Measures every object and finds its payloads: everything that can be refused is, before there are slots.
   [[nodiscard]] result<void> plan() {
@@ -248,8 +249,8 @@ class batch_encoder {
       for (const payload& item : list)
         if (is_shared(item.size, sharing)) ++shared_count_;
     }
-    shared_ = std::make_unique<shared_payload[]>(shared_count_);
-    shared_payload* shared = shared_.get();
+    if (shared_count_ != 0) shared_ = new shared_payload[shared_count_];
+    shared_payload* shared = shared_;
     for (std::size_t i = 0; i < count_; ++i) {
       if (sizes_[i] <= 2 * enough || planned_[i].payload_count == 0) {
         if (taken == 0 || taken + sizes_[i] > enough + enough / 2) {
@@ -295,7 +296,7 @@ class batch_encoder {
   std::vector<planned_object> planned_;
   std::vector<std::vector<payload>> payloads_;  ///< of each chunk
   std::vector<piece> pieces_;
-  std::unique_ptr<shared_payload[]> shared_;
+  shared_payload* shared_ = nullptr;
   std::size_t shared_count_ = 0;
   static constexpr std::uint64_t no_item_ = error_details::unset;
 };

@@ -1,9 +1,9 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <span>
 #include <vector>
 
@@ -38,15 +38,7 @@ class slot_map {
       ascending = ascending && (i == 0 || begin_of(i) >= end_of(i - 1));
     }
     if (!ascending) {
-      order_.resize(slots.size());
-      for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = i;
-      std::sort(order_.begin(), order_.end(), [this](std::size_t left, std::size_t right) { return begin_of(left) < begin_of(right); });
-      for (std::size_t place = 1; place < order_.size(); ++place) {
-        const std::size_t left = order_[place - 1], right = order_[place];
-        if (end_of(left) > begin_of(right)) {
-          return fail(errc::invalid_argument, {.item = left < right ? right : left, .what = "two slots overlap"});
-        }
-      }
+      if (auto sorted = sort(); !sorted) return sorted;
     }
     if (!slots.empty()) {
       begin_ = begin_of(at(0));
@@ -73,16 +65,36 @@ class slot_map {
   }
 
  private:
-  [[nodiscard]] std::size_t at(std::size_t place) const noexcept { return order_.empty() ? place : order_[place]; }
+  struct place {
+    std::uintptr_t begin = 0;
+    std::size_t index = 0;
+  };
+
+  [[nodiscard]] result<void> sort() {
+    order_.resize(slots_.size());
+    for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = {begin_of(i), i};
+    // std::qsort, because <algorithm> would add 5,000 lines to every user's translation unit.
+    std::qsort(order_.data(), order_.size(), sizeof(place), [](const void* left, const void* right) {
+      const auto a = static_cast<const place*>(left)->begin, b = static_cast<const place*>(right)->begin;
+      return a < b ? -1 : a > b ? 1 : 0;
+    });
+    for (std::size_t i = 1; i < order_.size(); ++i) {
+      const std::size_t left = order_[i - 1].index, right = order_[i].index;
+      if (end_of(left) > begin_of(right)) return fail(errc::invalid_argument, {.item = left < right ? right : left, .what = "two slots overlap"});
+    }
+    return {};
+  }
+
+  [[nodiscard]] std::size_t at(std::size_t nth) const noexcept { return order_.empty() ? nth : order_[nth].index; }
   // Safety: addresses are compared as numbers, because pointers into different objects have no order.
   [[nodiscard]] std::uintptr_t begin_of(std::size_t index) const noexcept { return reinterpret_cast<std::uintptr_t>(slots_[index].data()); }
   [[nodiscard]] std::uintptr_t end_of(std::size_t index) const noexcept { return begin_of(index) + sizes_[index]; }
 
   std::span<const bytes_span> slots_;
   std::span<const std::size_t> sizes_;
-  std::vector<std::size_t> order_;  ///< empty where it is the slots' own
-  std::uintptr_t begin_ = 0;        ///< of the lowest slot
-  std::uintptr_t end_ = 0;          ///< of the highest
+  std::vector<place> order_;  ///< by address; empty where that is the slots' own order
+  std::uintptr_t begin_ = 0;  ///< of the lowest slot
+  std::uintptr_t end_ = 0;    ///< of the highest
 };
 
 }  // namespace lading::detail
