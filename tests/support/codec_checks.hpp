@@ -262,7 +262,13 @@ inline void check_all(const type_under_test& type, const void* value, void* stal
   ASSERT_NO_FATAL_FAILURE(check_frames(type, value, stream));
 }
 
-/// All of the above, and decode_into over `stale`, which must then be what `value` is.
+/// All of the above, and decode_into over `stale`; compares by bytes alone.
+template <class T>
+void check_encoding(const T& value, T stale, order elements = order::fixed) {
+  check_all(type<T>(elements), &value, &stale);
+}
+
+/// The same for types with an operator==.
 template <class T>
 void check_value(const T& value, T stale, order elements = order::fixed) {
   check_all(type<T>(elements), &value, &stale);

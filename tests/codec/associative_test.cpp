@@ -1,0 +1,144 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+
+#include <lading/codec/associative.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <memory_resource>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "support/codec_checks.hpp"
+
+namespace {
+
+using lading::errc;
+using lading_test::check_twin;
+using lading_test::check_value;
+using lading_test::from_hex;
+using lading_test::hex;
+using lading_test::hex_of;
+using lading_test::order;
+using lading_test::stream_of;
+
+TEST(associative, ordered_ones_are_in_order) {
+  EXPECT_EQ(hex_of(std::map<std::uint8_t, std::uint16_t>{{2, 0x0201}, {1, 5}}), "02000000" "010500" "020102");
+  EXPECT_EQ(hex_of(std::set<std::uint8_t>{3, 1}), "020000000103");
+  EXPECT_EQ(hex_of(std::set<std::uint8_t, std::greater<>>{1, 3}), "020000000301");
+  EXPECT_EQ(hex_of(std::multiset<std::uint8_t>{1, 1}), "020000000101");
+}
+
+TEST(associative, ordered_ones_round_trip) {
+  check_value(std::map<std::string, std::vector<int>>{{"a", {1}}, {"b", {}}, {"", {2, 3}}}, {{"stale", {9}}, {"a", {7, 7, 7}}});
+  check_value(std::map<std::uint16_t, bool>{}, {{1, true}});
+  check_value(std::multimap<std::uint8_t, std::string>{{1, "z"}, {1, "a"}, {2, ""}}, {{1, "stale"}});
+  check_value(std::set<std::string>{"x", "yy"}, {"stale"});
+  check_value(std::multiset<std::int16_t>{-1, -1, 4}, {8});
+  check_value(std::map<std::uint8_t, std::uint8_t, std::greater<std::uint8_t>>{{1, 2}, {3, 4}});
+  check_value(std::map<std::pair<std::uint8_t, std::string>, std::uint8_t>{{{1, "a"}, 2}, {{1, "b"}, 3}});
+  check_value(std::pmr::map<std::uint8_t, std::pmr::string>{{1, "one"}});
+}
+
+TEST(associative, hashed_ones_round_trip) {
+  check_value(std::unordered_map<std::string, std::uint8_t>{{"a", 1}, {"b", 2}, {"c", 3}}, {{"stale", 9}, {"a", 8}}, order::free);
+  check_value(std::unordered_map<std::uint8_t, std::uint8_t>{}, {{1, 1}}, order::free);
+  check_value(std::unordered_multimap<std::uint8_t, std::uint8_t>{{1, 2}, {1, 3}}, {{1, 2}}, order::free);
+  check_value(std::unordered_set<std::uint16_t>{1, 2, 3}, {9}, order::free);
+  check_value(std::unordered_multiset<std::uint16_t>{1, 1, 2}, {9}, order::free);
+}
+
+TEST(associative, keys_can_be_views) {
+  check_twin<std::map<std::string_view, std::uint8_t>>(std::map<std::string, std::uint8_t>{{"a", 1}, {"b", 2}});
+}
+
+TEST(associative, move_only_mapped_values) {
+  std::map<int, std::unique_ptr<int>> value;
+  value.emplace(1, std::make_unique<int>(5));
+  const auto decoded = lading::decode_from<std::map<int, std::unique_ptr<int>>>(stream_of(value));
+  ASSERT_TRUE(decoded.has_value());
+  EXPECT_EQ(*decoded->at(1), 5);
+}
+
+TEST(associative, keys_out_of_order_are_refused) {
+  using map = std::map<std::uint8_t, std::uint8_t>;
+  EXPECT_TRUE(lading::decode_from<map>(from_hex("02000000" "0100" "0200")).has_value());
+  const auto swapped = lading::decode_from<map>(from_hex("02000000" "0200" "0100"));
+  ASSERT_FALSE(swapped.has_value());
+  EXPECT_EQ(swapped.error().message(), "not_canonical: at offset 6: the keys of an ordered container are not in ascending order");
+  using multi = std::multiset<std::uint8_t>;
+  EXPECT_TRUE(lading::decode_from<multi>(from_hex("020000000101")).has_value());
+  EXPECT_EQ(lading::decode_from<multi>(from_hex("020000000201")).error().code(), errc::not_canonical);
+  using downwards = std::set<std::uint8_t, std::greater<>>;
+  EXPECT_TRUE(lading::decode_from<downwards>(from_hex("020000000201")).has_value());
+  EXPECT_EQ(lading::decode_from<downwards>(from_hex("020000000102")).error().code(), errc::not_canonical);
+}
+
+TEST(associative, duplicate_keys_are_refused) {
+  EXPECT_EQ((lading::decode_from<std::map<std::uint8_t, std::uint8_t>>(from_hex("02000000" "0100" "0100")).error().code()), errc::not_canonical);
+  EXPECT_EQ(lading::decode_from<std::set<std::uint8_t>>(from_hex("020000000101")).error().code(), errc::not_canonical);
+  const auto hashed = lading::decode_from<std::unordered_map<std::uint8_t, std::uint8_t>>(from_hex("02000000" "0100" "0101"));
+  ASSERT_FALSE(hashed.has_value());
+  EXPECT_EQ(hashed.error().message(), "not_canonical: at offset 6: a key occurs twice");
+  EXPECT_EQ(lading::decode_from<std::unordered_set<std::uint8_t>>(from_hex("020000000101")).error().code(), errc::not_canonical);
+  EXPECT_TRUE(lading::decode_from<std::unordered_multiset<std::uint8_t>>(from_hex("020000000101")).has_value());
+  EXPECT_TRUE(lading::decode_from<std::unordered_set<std::uint8_t>>(from_hex("020000000100")).has_value());
+}
+
+/// The head of `value` with sorted keys.
+template <class T>
+std::string sorted(const T& value) {
+  const auto frames = lading::encode(value, {.sort_unordered = true});
+  return frames ? hex((*frames)[0]) : frames.error().message();
+}
+
+TEST(associative, hashed_ones_are_sorted_on_request) {
+  std::unordered_map<std::uint16_t, std::uint8_t> few, many;
+  many.reserve(5000);
+  for (std::uint16_t i = 0; i < 100; ++i) few.emplace(i, 1);
+  for (std::uint16_t i = 100; i-- > 0;) many.emplace(i, 1);
+  EXPECT_EQ(sorted(few), sorted(many));
+  EXPECT_EQ(sorted(few), hex_of(std::map<std::uint16_t, std::uint8_t>(few.begin(), few.end())));
+  EXPECT_EQ(sorted(std::unordered_set<std::uint8_t>{3, 1, 2}), "03000000010203");
+  EXPECT_EQ(sorted(std::unordered_multiset<std::uint8_t>{3, 1, 3}), "03000000010303");
+  EXPECT_EQ(sorted(std::vector<std::unordered_set<std::string>>{{"b", "a"}}), "01000000" "02000000" "0100000061" "0100000062");
+  EXPECT_EQ(sorted(std::set<std::uint8_t, std::greater<>>{1, 2}), "020000000201");  // an order of its own is kept
+}
+
+struct unordered_key {
+  std::uint8_t number;
+  friend bool operator==(const unordered_key&, const unordered_key&) = default;
+};
+struct key_hash {
+  std::size_t operator()(const unordered_key& key) const { return key.number; }
+};
+
+TEST(associative, keys_without_an_order_cannot_be_sorted) {
+  const std::unordered_set<unordered_key, key_hash> value{{1}, {2}};
+  EXPECT_TRUE(lading::encode(value).has_value());
+  EXPECT_EQ(sorted(value), "unsupported: sort_unordered needs keys with operator<");
+}
+
+TEST(associative, comparators_with_state_are_kept) {
+  struct either_way {
+    bool down = false;
+    bool operator()(int left, int right) const { return down ? right < left : left < right; }
+  };
+  std::set<int, either_way> down(either_way{true});
+  down.insert({1, 2, 3});
+  std::set<int, either_way> into(either_way{true});
+  ASSERT_TRUE(lading::decode_into(into, stream_of(down)).has_value());
+  EXPECT_EQ(*into.begin(), 3);
+  std::set<int, either_way> up;
+  EXPECT_EQ(lading::decode_into(up, stream_of(down)).error().code(), errc::not_canonical);
+}
+
+}  // namespace
