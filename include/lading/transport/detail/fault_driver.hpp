@@ -5,7 +5,9 @@
 
 #include <optional>
 
-#include <lading/transport/fault_injecting.hpp>
+#include <lading/transport/concept.hpp>
+#include <lading/transport/endpoint.hpp>
+#include <lading/transport/fault_plan.hpp>
 
 namespace lading {
 
