@@ -114,7 +114,7 @@ struct masked {
 
   template <class Use>
   LADING_ALWAYS_INLINE static void for_each_word(Use&& use) noexcept {
-    constexpr std::size_t wides = sizeof(T) / sizeof(wide), rest = wides * sizeof(wide), words = (sizeof(T) - rest) / 8, tail = sizeof(T) % 8;
+    constexpr std::size_t wides = sizeof(T) / (sizeof(wide)), rest = wides * sizeof(wide), words = (sizeof(T) - rest) / 8, tail = sizeof(T) % 8;
     [&]<std::size_t... Index>(std::index_sequence<Index...>)
         LADING_FLATTEN_LAMBDA { (use.template operator()<wide>(Index * sizeof(wide), sizeof(wide)), ...); }(std::make_index_sequence<wides>{});
     [&]<std::size_t... Index>(std::index_sequence<Index...>)

@@ -93,11 +93,13 @@ template <class T>
     }
   }
   detail::encode_state state;
-  const detail::writer<false> out{target.data(), target.data() + target.size(), &state, detail::max_encode_depth};
-  const std::byte* const end = detail::put(target.data(), out, value);
-  if (end == nullptr && state.has_failed) [[unlikely]]
+  std::byte nothing{};
+  std::byte* const begin = target.data() != nullptr ? target.data() : &nothing;  // a null position would stand for an error
+  const detail::writer<false> out{begin, begin + target.size(), &state, detail::max_encode_depth};
+  const std::byte* const end = detail::put(begin, out, value);
+  if (end == nullptr) [[unlikely]]
     return detail::encode_failure(state, value, target.size());
-  return static_cast<std::size_t>(end - target.data());
+  return static_cast<std::size_t>(end - begin);
 }
 
 /// Reads a T from `source`, which must hold exactly one.
