@@ -129,7 +129,7 @@ class extents {
     // Safety: the addresses are only compared, and as numbers, for they may belong to different objects.
     const auto place = reinterpret_cast<std::uintptr_t>(dimension);
     const auto begin = reinterpret_cast<std::uintptr_t>(shape());
-    return place - begin < (is_inline() ? sizeof(storage_) : 2 * rank_ * sizeof(std::int64_t));
+    return place - begin < (is_inline() ? sizeof(storage_) : 2 * rank() * sizeof(std::int64_t));
   }
 
   [[nodiscard]] bool assign(const extents& other) noexcept {
