@@ -87,13 +87,14 @@ template <std::size_t Align, std::size_t Least, std::size_t Rest = 0>
   if (count == out_of_band_mark) [[unlikely]]
     return at;
   if constexpr (Least == 0) {
-    if (count > in.state->limits.max_empty_elements) [[unlikely]] {
+    if (count > in.state->limits.max_empty_elements - in.state->empty_elements) [[unlikely]] {
       in.state->fail(errc::limit_exceeded, {.needed = count,
                                             .available = in.state->limits.max_empty_elements,
                                             .offset = in.offset(at) - count_size,
                                             .what = "more elements without bytes than decode_limits::max_empty_elements"});
       return nullptr;
     }
+    in.state->empty_elements += count;
   } else {
     const std::size_t padding = padding_at<Align>(in.offset(at));
     const std::uint64_t bytes = std::uint64_t{count} * Least;

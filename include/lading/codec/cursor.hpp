@@ -29,6 +29,7 @@ struct payload {
   std::size_t size = 0;
   const void* source = nullptr;
   void (*gather)(const void* source, std::byte* target, std::size_t begin, std::size_t end) = nullptr;
+  bytes_view (*span_of)(const void* source) = nullptr;  ///< from the lowest to the highest byte that gather reads
 
   [[nodiscard]] bool contiguous() const noexcept { return gather == nullptr; }
 };
@@ -93,6 +94,7 @@ struct decode_state {
   bytes_view (*frame_at)(const void* frames, std::size_t index) = nullptr;
   std::size_t frame_count = 0;
   std::size_t next_frame = 1;
+  std::size_t empty_elements = 0;  ///< that took no bytes, so far
   error failed{errc::invalid_value};
   bool has_failed = false;
 

@@ -37,8 +37,13 @@ struct wire<T, kind::hook> {
   LADING_ALWAYS_INLINE static void store(std::byte* to, const T& value) { store_fixed(to, static_cast<const inner&>(codec<T>::to(value))); }
 
   [[nodiscard]] LADING_ALWAYS_INLINE static bool load(const std::byte* from, const reader& in, T& value) {
-    inner wire_value{};
-    return load_fixed(from, in, wire_value) && convert(in, std::move(wire_value), [&](T&& made) { return value = std::move(made), true; });
+    const auto consume = [&](T&& made) { return value = std::move(made), true; };
+    if constexpr (std::default_initializable<inner>) {
+      inner wire_value{};
+      return load_fixed(from, in, wire_value) && convert(in, std::move(wire_value), consume);
+    } else {
+      return get_new(from, in, consume) != nullptr;
+    }
   }
 
   template <class Planner>

@@ -277,7 +277,8 @@ struct wire<T, kind::view> : sequence_writing<T> {
   [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get_within(const std::byte* at, const reader& in, T& value) {
     static_assert(std::is_constructible_v<T, const element*, std::size_t>,
                   "lading: a decoded view only reads: use std::span<const T> without a fixed extent, or std::string_view");
-    static_assert(whole<element>, "lading: these elements have another layout on the wire, so they cannot be borrowed: decode into a std::vector");
+    static_assert(whole<element> && alignof(element) <= wire_of<element>::wire_align,
+                  "lading: these elements have another layout on the wire, so they cannot be borrowed: decode into a std::vector");
     std::uint32_t count;
     at = get_count_within<base::align(), wire_of<element>::wire_size, Rest>(at, in, count);
     if (at == nullptr) [[unlikely]]

@@ -11,7 +11,7 @@ namespace lading {
 struct decode_limits {
   /// Levels of containers, optionals, variants and pointers inside one another. A value nested deeper is limit_exceeded.
   std::size_t max_depth = 64;
-  /// Elements of one container whose type takes no bytes on the wire (an empty struct): only a limit can bound these.
+  /// Elements, in all containers of a value together, whose type takes no bytes on the wire (an empty struct): only a limit can bound these.
   std::size_t max_empty_elements = std::size_t{1} << 16;
 };
 
