@@ -107,16 +107,40 @@ TYPED_TEST(Gather, SizesThatDoNotFitAreRefused) {
   expect_error(plan_gather<TypeParam>(items, {.checksum = false}), errc::size_overflow, "item ");
 }
 
+TYPED_TEST(Gather, ItemsThatChangeTheirSizeAreRefused) {
+  struct fickle {
+    const std::byte* data;
+    std::size_t after;
+    mutable std::size_t asked = 0;
+    struct iterator {
+      const fickle* range;
+      bytes_view operator[](std::ptrdiff_t) const { return {range->data, range->asked++ < 1 ? 20 : range->after}; }
+    };
+    [[nodiscard]] std::size_t size() const { return 1; }
+    [[nodiscard]] iterator begin() const { return {this}; }
+  };
+  const bytes source(20);
+  for (const std::size_t after : std::initializer_list<std::size_t>{0, 19, ~std::size_t{0}}) {
+    const fickle items{source.data(), after};
+    expect_error(plan_gather<TypeParam>(items, {.checksum = false}), errc::invalid_argument, "item 0: an item changed its size");
+  }
+  const fickle constant{source.data(), 20};
+  EXPECT_TRUE(plan_gather<TypeParam>(constant));
+}
+
 TEST(GatherAligned, HugeCountsAreAnErrorAndNoCrash) {
   struct endless {
     struct iterator {
       bytes_view operator[](std::ptrdiff_t) const { return {}; }
     };
-    [[nodiscard]] std::size_t size() const { return std::size_t{1} << 62; }
+    std::size_t count;
+    [[nodiscard]] std::size_t size() const { return count; }
     [[nodiscard]] iterator begin() const { return {}; }
   };
-  const endless items;
-  expect_error(plan_gather(items), errc::size_overflow, "needs 4611686018427387904");
+  for (const int bits : {63, 62, 59}) {
+    const endless items{std::size_t{1} << bits};
+    expect_error(plan_gather(items), errc::size_overflow, "needs " + std::to_string(items.count));
+  }
 }
 
 }  // namespace

@@ -85,6 +85,26 @@ TEST(Layout, ALayoutsOwnLimitIsKept) {
   expect_error(lading::calc_packed_size<tiny>(std::vector<bytes>(85)), errc::size_overflow, "needs 85, has 85");
 }
 
+/// Entries of one byte, in which a buffer can claim more items than there can be views.
+struct thin : tiny {
+  static constexpr std::size_t header_size = 32;
+  static constexpr std::size_t entry_size = 1;
+  static inline std::uint64_t count = 0;
+  static lading::result<lading::packed_header> read_header(const std::byte*, std::size_t buffer_size) {
+    return lading::packed_header{.count = count, .size = buffer_size};
+  }
+};
+
+TEST(Layout, CountsThatNoMemoryCanHoldAreAnError) {
+  const bytes header(32);
+  const bytes_view claimed(header.data(), ~std::size_t{0} / 2);  // only the header is ever read
+  for (const std::uint64_t count : {std::uint64_t{1} << 61, (std::uint64_t{1} << 60) - 1, std::uint64_t{1} << 59}) {
+    thin::count = count;
+    const auto read = lading::unpack_from<thin>(claimed);
+    expect_error(read, errc::no_memory, "the copy of header and table could not be allocated");
+  }
+}
+
 TEST(PayloadCursor, PlacesAtTheNextMultipleAndStaysOnFailure) {
   static_assert(lading::payload_cursor<tiny>::fits(84) && !lading::payload_cursor<tiny>::fits(85));
   lading::payload_cursor<tiny> cursor(1);

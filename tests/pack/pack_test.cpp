@@ -171,6 +171,34 @@ TYPED_TEST(Pack, SumsThatWrapAreRefused) {
   EXPECT_EQ(target, before);
 }
 
+/// Gives an item another size from the second time on that it is asked for.
+struct fickle {
+  const std::byte* data;
+  std::size_t before, after;
+  mutable std::size_t asked = 0;
+  struct iterator {
+    const fickle* range;
+    bytes_view operator[](std::ptrdiff_t index) const {
+      if (index == 0) return {};
+      return {range->data, range->asked++ < 2 ? range->before : range->after};
+    }
+  };
+  [[nodiscard]] std::size_t size() const { return 2; }
+  [[nodiscard]] iterator begin() const { return {this}; }
+};
+
+TYPED_TEST(Pack, ItemsThatChangeTheirSizeNeverLeaveTheTarget) {
+  const bytes source(300, std::byte{7});
+  const std::size_t size = calc_packed_size<TypeParam>(std::vector<bytes>{{}, bytes(200)}).value();
+  for (const std::size_t after : std::initializer_list<std::size_t>{0, 199, 201, 300, ~std::size_t{0}}) {
+    bytes target(size + 200, std::byte{0xAA});
+    expect_error(pack_into<TypeParam>(target, fickle{source.data(), 200, after}), errc::invalid_argument, "item 1: an item changed its size");
+    EXPECT_TRUE(std::all_of(target.begin() + static_cast<std::ptrdiff_t>(size), target.end(), [](std::byte byte) { return byte == std::byte{0xAA}; }));
+  }
+  bytes target(size);
+  EXPECT_TRUE(pack_into<TypeParam>(target, fickle{source.data(), 200, 200}));
+}
+
 TYPED_TEST(Pack, SchemaIsOnTheWireWhereTheLayoutHasAPlace) {
   const bytes buffer = packed<TypeParam>({5}, {.schema = 0x0123456789ABCDEF});
   EXPECT_EQ(lading::unpack_from<TypeParam>(buffer)->schema(), TypeParam::has_schema ? 0x0123456789ABCDEF : 0);

@@ -171,9 +171,26 @@ TYPED_TEST(Unpack, IsARangeOfViewsIntoTheBuffer) {
   const bytes_view* const first = read->begin();
   unpacked moved = std::move(*read);
   EXPECT_EQ(moved.begin(), first);
+  EXPECT_TRUE(read->empty());
+  EXPECT_EQ(read->begin(), read->end());
   unpacked assigned = *unpack_from<TypeParam>(buffer);
   assigned = std::move(moved);
   EXPECT_EQ(owned(assigned), items);
+}
+
+/// What a batch does with one object after the other: the block is used again, and a failure leaves nothing of the one before.
+TYPED_TEST(Unpack, AnObjectThatExistsIsUsedAgain) {
+  const bytes first = packed<TypeParam>({1, 2, 3, 4, 5});
+  auto items = *unpack_from<TypeParam>(first);
+  const bytes smaller = packed<TypeParam>({70, 80}), larger = packed<TypeParam>(std::vector<std::size_t>(50, 3));
+  for (const bytes* const buffer : {&smaller, &larger, &smaller}) {
+    ASSERT_TRUE(lading::detail::unpacker::unpack<TypeParam>(*buffer, {}, items).has_value());
+    const auto fresh = unpack_from<TypeParam>(*buffer);
+    ASSERT_TRUE(fresh.has_value());
+    EXPECT_EQ(owned(items), owned(*fresh));
+  }
+  EXPECT_FALSE(lading::detail::unpacker::unpack<TypeParam>(bytes_view(smaller).first(smaller.size() - 1), {}, items).has_value());
+  EXPECT_TRUE(items.empty());
 }
 
 TYPED_TEST(Unpack, NoItemsAreAnEmptyRange) {

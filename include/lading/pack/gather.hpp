@@ -89,17 +89,18 @@ namespace detail {
 struct gather_planner {
   template <class Layout, class Items>
   static result<gather_plan> plan(const Items& items, const pack_options& options) {
+    const std::size_t count = std::size(items);
+    std::size_t parts_size = 0;
+    if (!checked_add<std::size_t>(count, count, parts_size) || !checked_multiply<std::size_t>(parts_size + 1, sizeof(gather_part), parts_size)) {
+      return packed_size_overflow(count, error_details::unset, error_details::unset);
+    }
     const auto packed_size = calc_packed_size<Layout>(items);
     if (!packed_size) return fail(packed_size.error());
-    const std::size_t count = std::size(items);
     const bool checked = Layout::has_checksum && options.checksum;
     constexpr std::size_t zeros = Layout::payload_alignment - 1;
 
     payload_cursor<Layout> cursor(count);
     const std::size_t table_end = cursor.end();
-    std::size_t parts_size = 0;
-    if (count > (~std::size_t{0} / sizeof(gather_part) - 1) / 2) return packed_size_overflow(count, ~std::size_t{0}, error_details::unset);
-    parts_size = (2 * count + 1) * sizeof(gather_part);
     auto head = aligned_buffer::allocate(table_end + zeros);
     if (!head) return fail(head.error());
     auto parts = aligned_buffer::allocate(parts_size);
@@ -116,13 +117,14 @@ struct gather_planner {
     for (std::size_t i = 0; i < count; ++i) {
       const bytes_view item = frame_of(items, i);
       const std::size_t gap = cursor.end();
-      std::size_t offset;
-      if (!cursor.place(item.size(), offset)) break;  // not reached: calc_packed_size has placed the same sizes
+      std::size_t offset = 0;
+      if (!cursor.place(item.size(), offset)) [[unlikely]] return size_changed(i);
       plan.add({base + table_end, offset - gap}, gap);
       plan.add(item, offset);
       Layout::write_entry(entry_place, {offset, item.size(), checked ? checksum_of(item.data(), item.size()) : 0});
       entry_place += Layout::entry_size;
     }
+    if (cursor.end() != *packed_size) [[unlikely]] return size_changed(count - 1);
     Layout::write_header(base, {.count = count, .size = *packed_size, .schema = Layout::has_schema ? options.schema : 0, .checked = checked});
     return plan;
   }

@@ -25,6 +25,11 @@ LADING_COLD inline failure packed_size_overflow(std::uint64_t size, std::uint64_
   return fail(errc::size_overflow, {.needed = size, .available = limit, .item = item, .what = "the buffer would outgrow the layout: pack fewer items, or in a layout with larger fields"});
 }
 
+/// A range that gives an item another size when it is asked again would have the writer leave the target.
+LADING_COLD inline failure size_changed(std::uint64_t item) {
+  return fail(errc::invalid_argument, {.item = item, .what = "an item changed its size while it was being packed"});
+}
+
 /// Whether two ranges share a byte. Compared as numbers, because pointers into different objects have no order.
 [[nodiscard]] inline bool ranges_overlap(const std::byte* left, std::size_t left_size, const std::byte* right, std::size_t right_size) noexcept {
   // Safety: nothing is accessed through the addresses.
@@ -79,7 +84,7 @@ template <packed_layout Layout = layout::aligned, frame_range Items>
 /// Copies `items` and their table into `target`; returns the bytes written, calc_packed_size(items). What lies behind them stays as it is.
 ///
 /// Errors:     buffer_too_small (with both sizes), size_overflow, invalid_argument for an item that overlaps the bytes to be written;
-///             then nothing has been written.
+///             then nothing has been written. (Also invalid_argument, later, where an item changes its size meanwhile.)
 /// Lifetime:   borrows nothing after it returns.
 /// Complexity: one pass over the payloads; never allocates.
 template <packed_layout Layout = layout::aligned, frame_range Items>
@@ -96,9 +101,9 @@ template <packed_layout Layout = layout::aligned, frame_range Items>
   for (std::size_t i = 0; i < count; ++i) {
     const bytes_view item = detail::frame_of(items, i);
     const std::size_t gap = cursor.end();
-    std::size_t offset;
-    if (!cursor.place(item.size(), offset)) break;  // not reached: calc_packed_size has placed the same sizes
-    std::memset(base + gap, 0, offset - gap);
+    std::size_t offset = 0;
+    if (!cursor.place(item.size(), offset) || cursor.end() > *packed_size) [[unlikely]] return detail::size_changed(i);
+    if (offset != gap) std::memset(base + gap, 0, offset - gap);
     const copy_mode mode = detail::pack_copy_mode(*packed_size, item.size());
     std::uint64_t hash = 0;
     if (checked) {
@@ -109,6 +114,7 @@ template <packed_layout Layout = layout::aligned, frame_range Items>
     Layout::write_entry(entry_place, {offset, item.size(), hash});
     entry_place += Layout::entry_size;
   }
+  if (cursor.end() != *packed_size) [[unlikely]] return detail::size_changed(count - 1);
   Layout::write_header(base, {.count = count, .size = *packed_size, .schema = Layout::has_schema ? options.schema : 0, .checked = checked});
   return packed_size;
 }

@@ -51,11 +51,22 @@ class unpacked_block {
   std::size_t size_ = 0;
 };
 
+/// A count that moves with what it counts.
+struct moved_count {
+  std::size_t value = 0;
+  moved_count() noexcept = default;
+  moved_count(moved_count&& other) noexcept : value(std::exchange(other.value, 0)) {}
+  moved_count& operator=(moved_count&& other) noexcept {
+    value = std::exchange(other.value, 0);
+    return *this;
+  }
+};
+
 struct unpacker;
 
 }  // namespace detail
 
-/// The payloads of a packed buffer, in order: a contiguous range of views into it. Movable, not copyable.
+/// The payloads of a packed buffer, in order: a contiguous range of views into it. Movable, not copyable; a moved-from one is empty.
 ///
 /// Lifetime: the packed buffer must outlive the views. This object owns the places that were validated, never bytes of payloads.
 /// Threads:  where a peer may be writing the buffer, places stay those that were validated, while bytes may change at any time.
@@ -65,12 +76,12 @@ class unpacked {
   using const_iterator = const bytes_view*;
   using iterator = const_iterator;
 
-  [[nodiscard]] std::size_t size() const noexcept { return count_; }
-  [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
-  [[nodiscard]] const_iterator begin() const noexcept { return count_ == 0 ? nullptr : block_.views(); }
-  [[nodiscard]] const_iterator end() const noexcept { return begin() + count_; }
+  [[nodiscard]] std::size_t size() const noexcept { return count_.value; }
+  [[nodiscard]] bool empty() const noexcept { return count_.value == 0; }
+  [[nodiscard]] const_iterator begin() const noexcept { return count_.value == 0 ? nullptr : block_.views(); }
+  [[nodiscard]] const_iterator end() const noexcept { return begin() + count_.value; }
   [[nodiscard]] bytes_view operator[](std::size_t index) const noexcept {
-    LADING_ASSERT(index < count_);
+    LADING_ASSERT(index < count_.value);
     return begin()[index];
   }
 
@@ -85,7 +96,7 @@ class unpacked {
   unpacked() noexcept = default;
 
   detail::unpacked_block block_;
-  std::size_t count_ = 0;
+  detail::moved_count count_;
   std::uint64_t schema_ = 0;
   bool checked_ = false;
 };
@@ -171,6 +182,7 @@ struct unpacker {
   /// Everything but the payloads' checksums. A block that `items` already has is used again where it is large enough.
   template <class Layout>
   static result<opened> open(bytes_view packed, const unpack_options& options, unpacked& items) {
+    items.count_.value = 0;  // a failure leaves nothing of what was there
     // The buffer may be written by a peer meanwhile, so header and table are read once, into private memory, and used from there.
     std::byte first[Layout::header_size];
     if (packed.size() < sizeof(first)) {
@@ -186,7 +198,6 @@ struct unpacker {
     const std::size_t table_size = count * Layout::entry_size;  // at most the buffer's size
     std::size_t block_size = 0;
     if (!checked_multiply(count, place_size, block_size) || !checked_add(block_size, Layout::header_size, block_size)) return no_memory(count);
-    items.count_ = 0;
     if (!items.block_.reserve(block_size)) return no_memory(block_size);
     std::byte* const table = items.block_.data() + block_size - table_size;
     std::byte* const copy = table - Layout::header_size;
@@ -231,7 +242,7 @@ struct unpacker {
       const bytes_view payload = packed.subspan(static_cast<std::size_t>(entry.offset), static_cast<std::size_t>(entry.size));
       ::new (static_cast<void*>(items.block_.data() + i * sizeof(bytes_view))) bytes_view(payload);
     }
-    items.count_ = count;
+    items.count_.value = count;
     items.schema_ = buffer.header.schema;
     items.checked_ = buffer.header.checked;
   }
