@@ -35,8 +35,8 @@ template <std::size_t Count>
   return at + 1;
 }
 
-/// std::optional and std::unique_ptr.
-template <class T, class Value>
+/// std::optional and std::unique_ptr. Derived gives it a value: engage(value, arguments...).
+template <class T, class Value, class Derived>
 struct wire_maybe {
   using parts = type_list<Value>;
   static constexpr bool fixed = false;
@@ -52,12 +52,6 @@ struct wire_maybe {
     at = put_choice(at, out, static_cast<bool>(value) ? 1 : 0);
     return at != nullptr && static_cast<bool>(value) ? detail::put(at, out, *value) : at;
   }
-};
-
-template <class T>
-struct wire<T, kind::optional> : wire_maybe<T, typename T::value_type> {
-  using element = typename T::value_type;
-
   [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get(const std::byte* at, const reader& in, T& value) {
     std::size_t choice;
     at = get_choice<2>(at, in, choice);
@@ -67,12 +61,20 @@ struct wire<T, kind::optional> : wire_maybe<T, typename T::value_type> {
       value.reset();
       return at;
     }
-    if constexpr (std::default_initializable<element>) {
-      if (!value.has_value()) value.emplace();
+    if constexpr (std::default_initializable<Value>) {
+      if (!static_cast<bool>(value)) Derived::engage(value);
       return detail::get(at, in.deeper(), *value);
     } else {
-      return get_new<element>(at, in.deeper(), [&](element&& item) { return value.emplace(std::move(item)), true; });
+      return get_new<Value>(at, in.deeper(), [&](Value&& item) { return Derived::engage(value, std::move(item)), true; });
     }
+  }
+};
+
+template <class T>
+struct wire<T, kind::optional> : wire_maybe<T, typename T::value_type, wire<T, kind::optional>> {
+  template <class... Item>
+  static void engage(T& value, Item&&... item) {
+    value.emplace(std::forward<Item>(item)...);
   }
 };
 
@@ -87,28 +89,19 @@ struct with_default_deleter<Pointer<Element, Deleter>> {
 };
 
 template <class T>
-struct wire<T, kind::pointer> : wire_maybe<T, typename T::element_type> {
+struct wire<T, kind::pointer> : wire_maybe<T, typename T::element_type, wire<T, kind::pointer>> {
   using element = typename T::element_type;
   static_assert(!std::is_array_v<element> && std::is_same_v<typename with_default_deleter<T>::type, T>,
                 "lading: only std::unique_ptr with the default deleter to one object is encoded: use std::vector for arrays, or lading::codec<T>");
   static_assert(!std::is_polymorphic_v<element>,
                 "lading: polymorphic types are not encoded: use std::variant, or map the type with lading::codec<T>");
 
-  [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get(const std::byte* at, const reader& in, T& value) {
-    std::size_t choice;
-    at = get_choice<2>(at, in, choice);
-    if (at == nullptr) [[unlikely]]
-      return nullptr;
-    if (choice == 0) {
-      value.reset();
-      return at;
-    }
-    if constexpr (std::default_initializable<element>) {
-      if (value == nullptr) value = T(new element{});
-      return detail::get(at, in.deeper(), *value);
-    } else {
-      return get_new<element>(at, in.deeper(), [&](element&& item) { return value = T(new element(std::move(item))), true; });
-    }
+  template <class... Item>
+  static void engage(T& value, Item&&... item) {
+    if constexpr (sizeof...(Item) == 0)
+      value = T(new element{});
+    else
+      value = T(new element(std::forward<Item>(item)...));
   }
 };
 
