@@ -34,6 +34,14 @@ class random_source {
 
   /// How many elements: mostly few, sometimes none, rarely many.
   std::size_t count() noexcept {
+    if (made_ > 200) return 0;  // enough for one value
+    const std::size_t chosen = choose_count();
+    made_ += chosen;
+    return chosen;
+  }
+
+ private:
+  std::size_t choose_count() noexcept {
     switch (below(16)) {
       case 0:
       case 1:
@@ -43,8 +51,8 @@ class random_source {
     }
   }
 
- private:
   std::uint64_t state_;
+  std::size_t made_ = 0;
 };
 
 /// LADING_TEST_SEED, or `otherwise`.

@@ -46,6 +46,7 @@ struct field_layout;
 
 template <class... Fields>
 struct field_layout<type_list<Fields...>> {
+  static_assert(!(std::is_volatile_v<Fields> || ...), "lading: volatile objects cannot be copied as bytes: copy the value to a plain one first");
   static constexpr std::size_t count = sizeof...(Fields);
   static constexpr bool fixed = (wire_of<Fields>::fixed && ...);
 

@@ -273,11 +273,25 @@ struct wire<T, kind::view> : sequence_writing<T> {
   static constexpr bool borrows = true;
   static constexpr std::size_t borrowed_align = alignof(element);
 
+  /// The stream has elements as they are, and aligned as the host wants them.
+  static consteval bool borrowable() {
+    if constexpr (whole<element>)
+      return alignof(element) <= wire_of<element>::wire_align;
+    else
+      return false;
+  }
+  static consteval bool of_any_length() {
+    if constexpr (requires { T::extent; })
+      return T::extent == ~std::size_t{0};
+    else
+      return true;
+  }
+
   template <std::size_t Rest>
   [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get_within(const std::byte* at, const reader& in, T& value) {
-    static_assert(std::is_constructible_v<T, const element*, std::size_t>,
+    static_assert(std::is_constructible_v<T, const element*, std::size_t> && of_any_length(),
                   "lading: a decoded view only reads: use std::span<const T> without a fixed extent, or std::string_view");
-    static_assert(whole<element> && alignof(element) <= wire_of<element>::wire_align,
+    static_assert(borrowable(),
                   "lading: these elements have another layout on the wire, so they cannot be borrowed: decode into a std::vector");
     std::uint32_t count;
     at = get_count_within<base::align(), wire_of<element>::wire_size, Rest>(at, in, count);
