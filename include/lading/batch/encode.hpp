@@ -72,7 +72,9 @@ class batch_encoder {
     if (const auto fine = map.assign(slots, sizes_); !fine) return fine;
     for (std::size_t i = 0; i < count_; ++i) {
       for (const payload& item : payloads_of(i)) {
-        if (map.overlaps(item.data, item.size)) return overlapped(i);
+        const bytes_view source = item.contiguous() ? bytes_view(item.data, item.size) : item.span_of(item.source);
+        if (map.overlaps(source.data(), source.size())) [[unlikely]]
+          return overlapped(i);
       }
     }
     if constexpr (requires {

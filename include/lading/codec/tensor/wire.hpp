@@ -59,6 +59,17 @@ LADING_ALWAYS_INLINE std::byte* put_shape(std::byte* at, const Writer& out, cons
   return at;
 }
 
+/// The memory between a tensor's lowest and highest byte.
+[[nodiscard]] inline bytes_view span_of(const tensor_view& value) noexcept {
+  std::uint64_t below = 0, above = 1;
+  for (std::size_t i = 0; i < value.rank(); ++i) {
+    const std::int64_t stride = value.strides()[i];
+    (void)add_reach(value.shape()[i], stride, stride < 0 ? below : above);  // both fit, or there were no view
+  }
+  const auto before = static_cast<std::size_t>(below) * value.item_size();
+  return {value.data() - before, before + static_cast<std::size_t>(above) * value.item_size()};
+}
+
 template <class Planner>
 LADING_ALWAYS_INLINE std::size_t measure_items(std::size_t offset, const Planner& plan, const tensor_view& value) {
   const std::size_t bytes = value.size_bytes();
@@ -70,10 +81,11 @@ LADING_ALWAYS_INLINE std::size_t measure_items(std::size_t offset, const Planner
         if (value.contiguous())
           plan.state->payloads->push_back({.data = value.data(), .size = bytes});
         else
-          plan.state->payloads->push_back(
-              {.size = bytes, .source = &value, .gather = [](const void* source, std::byte* target, std::size_t begin, std::size_t end) {
-                 static_cast<const tensor_view*>(source)->gather_to(target, begin, end);
-               }});
+          plan.state->payloads->push_back({.size = bytes,
+                                           .source = &value,
+                                           .gather = [](const void* source, std::byte* target, std::size_t begin,
+                                                        std::size_t end) { static_cast<const tensor_view*>(source)->gather_to(target, begin, end); },
+                                           .span_of = [](const void* source) { return span_of(*static_cast<const tensor_view*>(source)); }});
       }
       return offset + count_size;
     }
