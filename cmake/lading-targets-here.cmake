@@ -37,7 +37,7 @@ endfunction()
 # A transport: the folder transports/<name> with its own include root, as lading::<name>. With DEPENDENCY, LADING_WITH_<NAME> says AUTO, ON or OFF,
 # and LADING_HAS_<NAME> whether it can be linked here; it is installed either way, because what is there is decided on the consumer's machine.
 function(lading_add_transport name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "DEPENDENCY" "")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "DEPENDENCY" "PKG_CONFIG")
   string(TOUPPER ${name} upper)
   set(LADING_HAS_${upper} FALSE PARENT_SCOPE)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS transports/${name}/*.hpp)
@@ -51,7 +51,7 @@ function(lading_add_transport name)
   endif()
   lading_add_headers(lading_${name} NAME ${name} INCLUDE transports/${name} FILES ${headers} LINK lading
                      "$<TARGET_NAME_IF_EXISTS:lading_dependency::${arg_DEPENDENCY}>")
-  set_property(TARGET lading_${name} PROPERTY LADING_EXPORT_SET ${name})
+  set_target_properties(lading_${name} PROPERTIES LADING_EXPORT_SET ${name} LADING_PKG_CONFIG "${arg_PKG_CONFIG}")
   set(LADING_WITH_${upper} AUTO CACHE STRING "Build what uses the ${name} transport: AUTO (where its dependency is found), ON or OFF")
   set_property(CACHE LADING_WITH_${upper} PROPERTY STRINGS AUTO ON OFF)
   if(LADING_WITH_${upper} STREQUAL "AUTO")
