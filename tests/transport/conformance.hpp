@@ -19,9 +19,9 @@
 #include <transport/conformance/processes.hpp>
 #include <transport/conformance/refusals.hpp>
 
-#define LADING_CONFORMANCE(name, ...)                                              \
-  INSTANTIATE_TYPED_TEST_SUITE_P(name, conformance_data, ::testing::Types<__VA_ARGS__>);      \
-  INSTANTIATE_TYPED_TEST_SUITE_P(name, conformance_refusals, ::testing::Types<__VA_ARGS__>);  \
-  INSTANTIATE_TYPED_TEST_SUITE_P(name, conformance_endings, ::testing::Types<__VA_ARGS__>);   \
-  INSTANTIATE_TYPED_TEST_SUITE_P(name, conformance_peers, ::testing::Types<__VA_ARGS__>);     \
+#define LADING_CONFORMANCE(name, ...)                                                        \
+  INSTANTIATE_TYPED_TEST_SUITE_P(name, conformance_data, ::testing::Types<__VA_ARGS__>);     \
+  INSTANTIATE_TYPED_TEST_SUITE_P(name, conformance_refusals, ::testing::Types<__VA_ARGS__>); \
+  INSTANTIATE_TYPED_TEST_SUITE_P(name, conformance_endings, ::testing::Types<__VA_ARGS__>);  \
+  INSTANTIATE_TYPED_TEST_SUITE_P(name, conformance_peers, ::testing::Types<__VA_ARGS__>);    \
   INSTANTIATE_TYPED_TEST_SUITE_P(name, conformance_processes, ::testing::Types<__VA_ARGS__>)

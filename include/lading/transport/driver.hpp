@@ -77,7 +77,9 @@ class driver {
   virtual void abort(driver_connection&, operation&) noexcept {}
   /// Moves what is under way; returns how many things happened.
   virtual std::size_t progress() noexcept = 0;
-  /// Readable when progress has work, -1 = the endpoint's own. Where progress returns 0, it has armed the descriptor.
+  /// A descriptor that is readable when progress has work; -1 = there is none. Where progress returns 0, it has armed the descriptor.
+  /// A driver whose every event signals driver_host::incoming()->awake returns endpoint_event_fd: then the endpoint has one.
+  static constexpr int endpoint_event_fd = -2;
   [[nodiscard]] virtual int event_fd() const noexcept { return -1; }
   /// What a prepared batch can be turned into once; nullptr = nothing.
   [[nodiscard]] virtual result<std::unique_ptr<driver_plan>> prepare(batch&) { return nullptr; }

@@ -81,11 +81,11 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
     }
     side->awake.signal();
   }
-  void drained(operation& done) noexcept override;
+  void drained(operation& done) noexcept override { conclude(done, now()); }
   [[nodiscard]] bool pop_notification(notification& taken) noexcept { return side->notifications.pop(taken); }
   [[nodiscard]] int event_fd() noexcept {
     const int own = driver_->event_fd();
-    return own >= 0 ? own : side->awake.fd();
+    return own == driver::endpoint_event_fd ? side->awake.fd() : own;
   }
   void wake() noexcept { side->awake.signal(); }
 
@@ -105,7 +105,8 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
   void post_more(operation& running) noexcept;
   void release(operation& done) noexcept;
   void detach(operation& done) noexcept;
-  void settle(operation& done, bool quarantined) noexcept;
+  void conclude(operation& done, std::chrono::nanoseconds at) noexcept;
+  void settle(operation& done, bool quarantined, std::chrono::nanoseconds at) noexcept;
   void try_notify(operation& done) noexcept;
   void give_up(operation& running, errc why, std::chrono::nanoseconds at) noexcept;
   void quarantine(operation& running) noexcept;

@@ -85,6 +85,9 @@ class batch {
   /// Whether the slices may be looked at after post returns, until the last one is reported.
   [[nodiscard]] bool durable() const noexcept;
 
+  /// The slice as it was submitted; for loops that look regions up only when the handles change.
+  [[nodiscard]] const slice& raw(std::size_t index) const noexcept { return slices_[index]; }
+
   /// Complexity: constant; a run of slices of the same regions looks them up once.
   [[nodiscard]] LADING_ALWAYS_INLINE posted_slice operator[](std::size_t index) noexcept;
 

@@ -214,8 +214,9 @@ TYPED_TEST_P(conformance_data, metrics_count_what_ended) {
   EXPECT_GE(counted.transferring, counted.posting);
 }
 
-REGISTER_TYPED_TEST_SUITE_P(conformance_data, puts_every_size, gets_every_size, an_empty_batch_ends_ok, many_slices_arrive, unaligned_offsets_and_sizes_arrive,
-                            overlapping_batches_leave_bytes_of_one_of_them, several_regions_in_one_batch, both_directions_at_once, many_threads_submit_at_once,
-                            a_prepared_batch_moves_what_is_there_each_time, a_notification_comes_after_its_bytes, metrics_count_what_ended);
+REGISTER_TYPED_TEST_SUITE_P(conformance_data, puts_every_size, gets_every_size, an_empty_batch_ends_ok, many_slices_arrive,
+                            unaligned_offsets_and_sizes_arrive, overlapping_batches_leave_bytes_of_one_of_them, several_regions_in_one_batch,
+                            both_directions_at_once, many_threads_submit_at_once, a_prepared_batch_moves_what_is_there_each_time,
+                            a_notification_comes_after_its_bytes, metrics_count_what_ended);
 
 }  // namespace lading::conformance

@@ -156,8 +156,7 @@ TYPED_TEST_P(conformance_peers, the_event_descriptor_wakes) {
     return ::poll(&watched, 1, milliseconds) == 1;
   };
   for (int i = 0; i < 10; ++i) {
-    for (int quiet = 0; quiet < 100 && (pair.far->progress() != 0 || readable(0)); ++quiet) {
-    }
+    for (int quiet = 0; quiet < 100 && (pair.far->progress() != 0 || readable(0)); ++quiet) {}
     ASSERT_FALSE(readable(0)) << "nothing happens, but the descriptor is readable";
     transfer running = pair.near->submit(pair.to_far, op::put, {}, {.notify_tag = 3, .notify = true}).value();
     std::thread driving([&] { running.wait(); });
@@ -166,8 +165,7 @@ TYPED_TEST_P(conformance_peers, the_event_descriptor_wakes) {
     bool got = false;
     while (!got && std::chrono::steady_clock::now() < until) {
       EXPECT_TRUE(readable(10'000)) << "something arrives, but the descriptor is not readable";
-      while (pair.far->progress() != 0) {
-      }
+      while (pair.far->progress() != 0) {}
       got = pair.far->next_notification(arrived);
     }
     while (!running.ready()) pair.far->progress();
@@ -179,7 +177,7 @@ TYPED_TEST_P(conformance_peers, the_event_descriptor_wakes) {
 #endif
 }
 
-REGISTER_TYPED_TEST_SUITE_P(conformance_peers, who_a_peer_is, closed_before, closed_during, closed_after, nobody_at_the_address, disconnecting_ends_transfers, reconnecting,
-                            connecting_again_and_again_stays_flat, the_event_descriptor_wakes);
+REGISTER_TYPED_TEST_SUITE_P(conformance_peers, who_a_peer_is, closed_before, closed_during, closed_after, nobody_at_the_address,
+                            disconnecting_ends_transfers, reconnecting, connecting_again_and_again_stays_flat, the_event_descriptor_wakes);
 
 }  // namespace lading::conformance

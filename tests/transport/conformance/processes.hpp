@@ -43,8 +43,8 @@ struct process_pair {
   remote_region_id far_import{};
 };
 
-#define LADING_CONFORMANCE_NEEDS_PROCESSES(Rig) \
-  if constexpr (!spawns_peers<Rig>) {           \
+#define LADING_CONFORMANCE_NEEDS_PROCESSES(Rig)               \
+  if constexpr (!spawns_peers<Rig>) {                         \
     GTEST_SKIP() << "the rig has no peer in another process"; \
   } else
 
@@ -78,7 +78,8 @@ TYPED_TEST_P(conformance_processes, killed_during) {
     std::vector<transfer> running;
     const slice all = pair.one(0, pair.size);
     for (int i = 0; i < 20; ++i) {
-      if (auto one = pair.near.submit(pair.to_far, op::put, std::span(&all, 1), {.deadline = std::chrono::seconds(3)})) running.push_back(std::move(*one));
+      if (auto one = pair.near.submit(pair.to_far, op::put, std::span(&all, 1), {.deadline = std::chrono::seconds(3)}))
+        running.push_back(std::move(*one));
     }
     for (int i = 0; i < 3; ++i) pair.near.progress();
     pair.far->kill();
@@ -116,6 +117,7 @@ TYPED_TEST_P(conformance_processes, stopped_until_the_deadline) {
   }
 }
 
-REGISTER_TYPED_TEST_SUITE_P(conformance_processes, bytes_go_there_and_come_back, killed_before, killed_during, killed_after, stopped_until_the_deadline);
+REGISTER_TYPED_TEST_SUITE_P(conformance_processes, bytes_go_there_and_come_back, killed_before, killed_during, killed_after,
+                            stopped_until_the_deadline);
 
 }  // namespace lading::conformance

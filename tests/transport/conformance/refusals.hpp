@@ -32,8 +32,8 @@ TYPED_TEST_P(conformance_refusals, slices_out_of_range) {
   struct range {
     std::uint64_t offset, size;
   };
-  for (const range wrong : {range{size, 1}, range{0, size + 1}, range{size - 1, 2}, range{size + 1, 0}, range{1, top}, range{top, 1}, range{top, top}, range{top - 6, 7},
-                            range{std::uint64_t{1} << 63, std::uint64_t{1} << 63}}) {
+  for (const range wrong : {range{size, 1}, range{0, size + 1}, range{size - 1, 2}, range{size + 1, 0}, range{1, top}, range{top, 1}, range{top, top},
+                            range{top - 6, 7}, range{std::uint64_t{1} << 63, std::uint64_t{1} << 63}}) {
     const slice near_wrong = pair.one(wrong.offset, 0, wrong.size), far_wrong = pair.one(0, wrong.offset, wrong.size);
     for (const slice& each : {near_wrong, far_wrong}) {
       // The last of a batch: those before it must not move either.
@@ -183,7 +183,7 @@ TYPED_TEST_P(conformance_refusals, regions_of_no_bytes) {
 }
 
 REGISTER_TYPED_TEST_SUITE_P(conformance_refusals, slices_out_of_range, regions_that_are_not_registered, a_local_region_after_deregistration,
-                            a_remote_region_of_an_older_generation, descriptors_that_were_cut_or_changed, descriptors_of_others, a_remote_region_of_another_peer,
-                            an_import_after_its_release, addresses_that_were_cut_or_changed, regions_of_no_bytes);
+                            a_remote_region_of_an_older_generation, descriptors_that_were_cut_or_changed, descriptors_of_others,
+                            a_remote_region_of_another_peer, an_import_after_its_release, addresses_that_were_cut_or_changed, regions_of_no_bytes);
 
 }  // namespace lading::conformance

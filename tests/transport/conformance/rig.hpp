@@ -39,9 +39,9 @@ class foreign_peer {
   virtual ~foreign_peer() = default;
   [[nodiscard]] virtual std::vector<std::byte> address() = 0;
   [[nodiscard]] virtual std::vector<std::byte> descriptor() = 0;
-  virtual void kill() = 0;              ///< SIGKILL, and reap
-  virtual void stop() = 0;              ///< SIGSTOP
-  virtual void resume() = 0;            ///< SIGCONT
+  virtual void kill() = 0;                  ///< SIGKILL, and reap
+  virtual void stop() = 0;                  ///< SIGSTOP
+  virtual void resume() = 0;                ///< SIGCONT
   [[nodiscard]] virtual bool intact() = 0;  ///< the guards around its region are as they were, and it answers
 };
 
@@ -139,8 +139,7 @@ class connected_pair {
   void progress() {
     if (near) near->progress();
     if (far) far->progress();
-    for (notification taken; far && take_notifications && far->next_notification(taken);) {
-    }
+    for (notification taken; far && take_notifications && far->next_notification(taken);) {}
   }
 
   /// Drives both sides until the transfer ends, or a minute has passed.

@@ -306,8 +306,9 @@ inline void endpoint_core::launch(operation& fresh) noexcept {
     fresh.counted_waiting_ = true;
     fresh.peer_record_->waiting.fetch_add(1, std::memory_order_relaxed);
   }
-  fresh.posted_ = now() - fresh.submitted_;
-  fresh.reported(1);
+  const auto at = now();
+  fresh.posted_ = at - fresh.submitted_;
+  if (fresh.left_.fetch_sub(1, std::memory_order_acq_rel) == 1) conclude(fresh, at);
   // Ended here and now, it need not be kept among the running ones.
   if (fresh.phase_.load(std::memory_order_acquire) == operation::phase::released) return detach(fresh);
   fresh.references_.fetch_add(1, std::memory_order_relaxed);

@@ -32,10 +32,11 @@ inline void endpoint_core::detach(operation& done) noexcept {
 }
 
 /// Writes the completion and tells whoever counts. The caller has made sure to be the only one.
-inline void endpoint_core::settle(operation& done, bool quarantined) noexcept {
+inline void endpoint_core::settle(operation& done, bool quarantined, std::chrono::nanoseconds at) noexcept {
   completion& how = done.completion_;
   const auto count = static_cast<std::uint32_t>(done.slices_.size());
-  const auto out = quarantined ? static_cast<std::uint32_t>(std::min<std::size_t>(done.left_.load(std::memory_order_acquire), count - done.failed_)) : 0;
+  const auto out =
+      quarantined ? static_cast<std::uint32_t>(std::min<std::size_t>(done.left_.load(std::memory_order_acquire), count - done.failed_)) : 0;
   how.failed = done.failed_ + out;
   how.done = count - how.failed;
   how.bytes = done.bytes_.load(std::memory_order_relaxed);
@@ -46,13 +47,13 @@ inline void endpoint_core::settle(operation& done, bool quarantined) noexcept {
     how.status =
         fail(done.given_up(), {.needed = count, .available = how.done, .what = "slices are still with the transport: their regions are quarantined"});
   how.posted = done.posted_;
-  how.finished = now() - done.submitted_;
+  how.finished = at - done.submitted_;
   metrics_.count(done.direction_, how);
   if (options_.observer != nullptr) options_.observer->ended(done.peer_, done.direction_, how);
 }
 
 /// Everything has been reported: sends the notification, or ends the transfer, or lets go what was quarantined.
-inline void endpoint_core::drained(operation& done) noexcept {
+inline void endpoint_core::conclude(operation& done, std::chrono::nanoseconds at) noexcept {
   if (done.notice_.load(std::memory_order_acquire) == operation::notice::wanted) {
     bool announce = false;
     {
@@ -77,7 +78,7 @@ inline void endpoint_core::drained(operation& done) noexcept {
   }
   release(done);
   if (first) {
-    settle(done, false);
+    settle(done, false, at);
   } else {
     metrics_.count_released();
   }
@@ -114,7 +115,7 @@ inline void endpoint_core::quarantine(operation& running) noexcept {
   } else {
     for (const region_id id : running.locals_) side->regions.pinned(number(id)).quarantined.fetch_add(1, std::memory_order_acq_rel);
   }
-  settle(running, !slices_done);
+  settle(running, !slices_done, now());
   running.phase_.store(operation::phase::ended, std::memory_order_release);
 }
 

@@ -304,7 +304,8 @@ class fault_driver final : public driver {
   void report(running& ended) noexcept {
     operation& token = *ended.token;
     const errc given_up = token.given_up();
-    if (ended.state == stage::notifying) return token.notified(ended.inner.how().ok() || given_up == errc{} ? ended.inner.how().status : fail(given_up));
+    if (ended.state == stage::notifying)
+      return token.notified(ended.inner.how().ok() || given_up == errc{} ? ended.inner.how().status : fail(given_up));
     if (!ended.failure && ended.failure.error() == errc::cancelled && given_up != errc{}) ended.failure = fail(given_up);
     const std::size_t count = token.slice_count() - ended.first;
     if (ended.arrived.empty()) return token.failed(ended.first, count, ended.failure ? error(errc::backend_failure) : ended.failure.error());

@@ -117,17 +117,7 @@ class loopback_driver final : public driver {
       if (!slices.durable()) return 0;
       if (queue(slices.token())) return count - first;
     }
-    if (slices.direction() == op::put) {
-      for (std::size_t i = first; i < count; ++i) {
-        const posted_slice each = slices[i];
-        copy_bytes(remote_of(each), local_of(each), each.size);
-      }
-    } else {
-      for (std::size_t i = first; i < count; ++i) {
-        const posted_slice each = slices[i];
-        copy_bytes(local_of(each), remote_of(each), each.size);
-      }
-    }
+    slices.direction() == op::put ? copy_here<true>(slices, first) : copy_here<false>(slices, first);
     slices.token().succeeded(count - first, slices.total_bytes());
     return count - first;
   }
@@ -143,6 +133,8 @@ class loopback_driver final : public driver {
     token.notified();
     return true;
   }
+
+  int event_fd() const noexcept override { return endpoint_event_fd; }
 
   /// Ends the batch at the piece that it has reached.
   void abort(driver_connection&, operation& token) noexcept override {
@@ -206,6 +198,29 @@ class loopback_driver final : public driver {
 
   static std::byte* local_of(const posted_slice& each) noexcept { return each.local.bytes.data() + each.local_offset; }
   static std::byte* remote_of(const posted_slice& each) noexcept { return static_cast<loopback_remote&>(*each.remote.key).data + each.remote_offset; }
+
+  template <bool Put>
+  static void copy_here(batch& slices, std::size_t first) noexcept {
+    region_id last_local{};
+    remote_region_id last_remote{};
+    std::byte* local = nullptr;
+    std::byte* remote = nullptr;
+    for (std::size_t i = first; i < slices.size(); ++i) {
+      const slice& each = slices.raw(i);
+      if (each.local != last_local || each.remote != last_remote) {
+        const posted_slice found = slices[i];
+        local = found.local.bytes.data();
+        remote = static_cast<loopback_remote&>(*found.remote.key).data;
+        last_local = each.local;
+        last_remote = each.remote;
+      }
+      if constexpr (Put) {
+        copy_bytes(remote + each.remote_offset, local + each.local_offset, static_cast<std::size_t>(each.size));
+      } else {
+        copy_bytes(local + each.local_offset, remote + each.remote_offset, static_cast<std::size_t>(each.size));
+      }
+    }
+  }
 
   [[nodiscard]] bool queue(operation& token) noexcept {
     LADING_TRY {
