@@ -138,14 +138,17 @@ struct unpacker {
       packed_entry entry;
       const bool reserved_clear = Layout::read_entry(table + i * Layout::entry_size, entry);
       const std::size_t expected = align_up<std::size_t>(end, Layout::payload_alignment);  // end <= size <= limit
-      const bool placed = Strict ? entry.offset == expected : entry.offset >= table_end;
-      if (!placed || !reserved_clear || (entry.hash & hash_mask) != 0 || !range_inside(entry.offset, entry.size, std::uint64_t{size})) [[unlikely]] {
+      const bool misplaced = Strict ? entry.offset != expected : entry.offset < table_end;
+      // One branch for all that can be wrong; which of them it is, is found out later.
+      if (misplaced | !reserved_clear | ((entry.hash & hash_mask) != 0) | (entry.offset > size) | (entry.size > size - entry.offset)) [[unlikely]] {
         return bad_entry(entry, {.needed = size, .available = table_end, .offset = Layout::header_size + i * Layout::entry_size, .item = i},
                          reserved_clear && (entry.hash & hash_mask) == 0);
       }
       if constexpr (Strict) {
-        if (const std::size_t zeros = first_non_zero(packed.data() + end, expected - end); zeros != expected - end) [[unlikely]] {
-          return fail(errc::not_canonical, {.offset = end + zeros, .item = i, .what = "a byte before the payload is not zero"});
+        if (Layout::payload_alignment != 1 && expected != end) {
+          if (const std::size_t zeros = first_non_zero(packed.data() + end, expected - end); zeros != expected - end) [[unlikely]] {
+            return fail(errc::not_canonical, {.offset = end + zeros, .item = i, .what = "a byte before the payload is not zero"});
+          }
         }
         end = expected + static_cast<std::size_t>(entry.size);
       }
@@ -239,7 +242,7 @@ struct unpacker {
     for (std::size_t i = 0; i < count; ++i) {
       packed_entry entry;
       (void)Layout::read_entry(buffer.table + i * Layout::entry_size, entry);
-      const bytes_view payload = packed.subspan(static_cast<std::size_t>(entry.offset), static_cast<std::size_t>(entry.size));
+      const bytes_view payload(packed.data() + entry.offset, static_cast<std::size_t>(entry.size));
       ::new (static_cast<void*>(items.block_.data() + i * sizeof(bytes_view))) bytes_view(payload);
     }
     items.count_.value = count;
