@@ -25,6 +25,15 @@ foreach(name IN ITEMS loopback ucx verbs)
   endif()
 endforeach()
 
+# Whether a program whose name begins with a transport's, such as ucx_bench, can be built here.
+function(lading_has_transport_of result name)
+  set(${result} TRUE PARENT_SCOPE)
+  if(name MATCHES "^(loopback|ucx|verbs)_")
+    string(TOUPPER ${CMAKE_MATCH_1} upper)
+    set(${result} ${LADING_HAS_${upper}} PARENT_SCOPE)
+  endif()
+endfunction()
+
 # A CTest that compiles one source without keeping anything, and looks at what the compiler said.
 #   lading_add_compile_test(<name> SOURCE <file> [OPTIONS <flags>] [EXPECT_FILE <file>] [LABELS <labels>] [LINK <target>])
 # With EXPECT_FILE the compilation must fail and print the text after "// expect:" of each such line of that file.
