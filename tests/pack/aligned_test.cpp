@@ -172,7 +172,7 @@ TEST(Aligned, ChecksumsCoverHeaderTableAndPayloads) {
   expect_error(try_unpack(buffer), errc::checksum_mismatch, "at offset 0: header and table");
   buffer = good;
   buffer[192] ^= std::byte{1};
-  expect_error(try_unpack(buffer), errc::checksum_mismatch, "needs 70, at offset 192, item 1: the payload is not the one that was packed");
+  expect_error(try_unpack(buffer), errc::checksum_mismatch, "size 70, at offset 192, item 1: the payload is not the one that was packed");
   EXPECT_TRUE(try_unpack(buffer, {.verify_checksum = false}));
 }
 

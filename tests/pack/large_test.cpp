@@ -69,7 +69,7 @@ TEST(PackLarge, MoreThanFourGibibytesRoundTrip) {
   // A flip behind 4 GiB is seen, and a cut as well.
   std::byte& last = target.span()[static_cast<std::size_t>((*read)[1].data() - target.span().data()) + large - 1];
   last ^= std::byte{1};
-  expect_error(lading::unpack_from(bytes_view(target.span()).first(size)), errc::checksum_mismatch, "needs " + std::to_string(large) + ", at offset 320, item 1");
+  expect_error(lading::unpack_from(bytes_view(target.span()).first(size)), errc::checksum_mismatch, "size " + std::to_string(large) + ", at offset 320, item 1");
   expect_error(lading::unpack_from(bytes_view(target.span()).first(size - 1)), errc::truncated, "needs " + std::to_string(size));
 }
 

@@ -91,6 +91,7 @@ struct error_details {
 
   std::uint64_t needed = unset;     ///< the size or count that was asked for or declared
   std::uint64_t available = unset;  ///< the size, count or limit that there is
+  std::uint64_t size = unset;       ///< the size of what the error is about
   std::uint64_t offset = unset;     ///< where in the buffer
   std::uint64_t item = unset;       ///< which item, entry or object
   std::int32_t native = 0;          ///< a transport's own status
@@ -129,6 +130,7 @@ class [[nodiscard]] error {
     };
     add("needs ", details_.needed);
     add("has ", details_.available);
+    add("size ", details_.size);
     add("at offset ", details_.offset);
     add("item ", details_.item);
     if (details_.native != 0) {

@@ -229,7 +229,7 @@ struct unpacker {
       packed_entry entry;
       (void)Layout::read_entry(buffer.table + i * Layout::entry_size, entry);
       if (checksum_of(packed.data() + entry.offset, static_cast<std::size_t>(entry.size)) != entry.hash) [[unlikely]] {
-        return fail(errc::checksum_mismatch, {.needed = entry.size, .offset = entry.offset, .item = i, .what = "the payload is not the one that was packed"});
+        return fail(errc::checksum_mismatch, {.size = entry.size, .offset = entry.offset, .item = i, .what = "the payload is not the one that was packed"});
       }
     }
     return {};
