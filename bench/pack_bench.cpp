@@ -1,10 +1,8 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 //
 // Packing and unpacking beside memcpy of the same bytes. Both sides alternate in chunks of about a millisecond within one run; the counters
-// compare best with best: vs_memcpy is the ratio of times; best_ns and ns_per_item are the library's own time.
+// compare best with best: vs_floor is the ratio of times; best_ns and ns_per_item are the library's own time.
 
-#include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -13,29 +11,17 @@
 
 #include <benchmark/benchmark.h>
 
-#if __has_include(<malloc.h>)
-#include <malloc.h>
-#endif
-
 #include <lading/pack/gather.hpp>
 #include <lading/pack/pack.hpp>
 #include <lading/pack/transfer_queue.hpp>
 #include <lading/pack/unpack.hpp>
 
+#include "paired.hpp"
+
 namespace {
 
 using lading::bytes_span;
 using lading::bytes_view;
-
-// Large blocks are recycled, so that page faults are no part of the figures.
-[[maybe_unused]] const bool allocator_is_set = [] {
-#if defined(__GLIBC__)
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 0x7FFFFFFF);
-  mallopt(M_TOP_PAD, 64 << 20);
-#endif
-  return true;
-}();
 
 struct payloads {
   std::vector<std::vector<std::byte>> owned;
@@ -56,35 +42,17 @@ struct payloads {
   }
 };
 
-payloads tensors() { return payloads(std::vector<std::size_t>(32, std::size_t{4} << 20)); }            // W5: 128 MiB
-payloads small_object() { return payloads({62, 512, 640, 512, 576, 550, 550}); }                       // a head and six small tensors
-payloads medium() { return payloads(std::vector<std::size_t>(64, std::size_t{16} << 10)); }            // 1 MiB
+payloads tensors() { return payloads(std::vector<std::size_t>(32, std::size_t{4} << 20)); }  // W5: 128 MiB
+payloads small_object() { return payloads({62, 512, 640, 512, 576, 550, 550}); }             // a head and six small tensors
+payloads medium() { return payloads(std::vector<std::size_t>(64, std::size_t{16} << 10)); }  // 1 MiB
 
-double seconds(auto&& run, std::size_t times) {
-  const auto begin = std::chrono::steady_clock::now();
-  for (std::size_t i = 0; i < times; ++i) {
-    run();
-    benchmark::ClobberMemory();
-  }
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / static_cast<double>(times);
-}
-
-/// Alternates `run` and `floor`, one chunk of each per iteration of the benchmark, and compares their best.
+/// Beside memcpy: what paired::compare counts, and rates.
 void compare(benchmark::State& state, std::size_t bytes, std::size_t count, auto&& run, auto&& floor) {
-  const auto chunk = [](double once) { return once > 1e-3 ? std::size_t{1} : static_cast<std::size_t>(1e-3 / once) + 1; };
-  const std::size_t times = chunk(seconds(run, 3)), floor_times = chunk(seconds(floor, 3));
-  double best = 1e9, best_floor = 1e9;
-  for (auto _ : state) {
-    const double time = seconds(run, times);
-    best = std::min(best, time);
-    best_floor = std::min(best_floor, seconds(floor, floor_times));
-    state.SetIterationTime(time);
-  }
-  state.counters["vs_memcpy"] = best / best_floor;
-  state.counters["best_ns"] = best * 1e9;
-  state.counters["ns_per_item"] = best * 1e9 / static_cast<double>(count);
-  state.counters["GB/s"] = static_cast<double>(bytes) / best / 1e9;
-  state.counters["memcpy_GB/s"] = static_cast<double>(bytes) / best_floor / 1e9;
+  paired::compare(state, run, floor);
+  const double best = state.counters["best_ns"], best_floor = state.counters["floor_ns"];
+  state.counters["ns_per_item"] = best / static_cast<double>(count);
+  state.counters["GB/s"] = static_cast<double>(bytes) / best;
+  state.counters["memcpy_GB/s"] = static_cast<double>(bytes) / best_floor;
 }
 
 /// memcpy of every payload to where the layout puts it.
