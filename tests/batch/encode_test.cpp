@@ -40,14 +40,14 @@ TEST(batch_encode, writes_what_encode_and_pack_into_do) {
     arena slots;
     const auto batch = batch_encode_into(objects, slots, options);
     ASSERT_TRUE(batch) << batch.error().message();
-    EXPECT_EQ(contents(*batch), one_by_one(objects, options));
+    EXPECT_TRUE(holds(*batch, one_by_one(objects, options)));
     EXPECT_EQ(batch->sizes, slots.asked);
     EXPECT_EQ(slots.calls, 1);
     EXPECT_TRUE(slots.only_wrote(*batch));
     arena compact;
     const auto other = batch_encode_into<lading::layout::transfer_queue>(objects, compact, options);
     ASSERT_TRUE(other) << other.error().message();
-    EXPECT_EQ(contents(*other), one_by_one<lading::layout::transfer_queue>(objects, options));
+    EXPECT_TRUE(holds(*other, one_by_one<lading::layout::transfer_queue>(objects, options)));
   }
 }
 
@@ -59,15 +59,16 @@ TEST(batch_encode, bytes_do_not_depend_on_workers_or_pool) {
     arena serial_slots;
     const auto serial = batch_encode_into(objects, serial_slots);
     ASSERT_TRUE(serial);
-    const auto expected = contents(*serial);
-    EXPECT_EQ(expected, one_by_one(objects));
+    const auto expected = one_by_one(objects);
+    EXPECT_TRUE(holds(*serial, expected));
     for (const std::size_t threads : {std::size_t{0}, std::size_t{1}, std::size_t{3}}) {
       worker_pool pool(threads);
       for (const std::size_t workers : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{8}, std::size_t{32}}) {
+        if (threads == 0 && workers > 2) continue;  // nobody is there to help
         arena slots(workers == 3 ? placing::odd : placing::dense);
         const auto batch = batch_encode_into(objects, slots, {.num_workers = workers, .pool = &pool});
         ASSERT_TRUE(batch) << batch.error().message();
-        EXPECT_EQ(contents(*batch), expected) << workers << " workers, " << threads << " threads, " << objects.size() << " objects";
+        EXPECT_TRUE(holds(*batch, expected)) << workers << " workers, " << threads << " threads, " << objects.size() << " objects";
         EXPECT_TRUE(slots.only_wrote(*batch));
       }
     }
@@ -81,10 +82,10 @@ TEST(batch_encode, plain_bytes_do_not_depend_on_workers_either) {
     arena slots;
     const auto batch = batch_encode_into<lading::layout::transfer_queue>(objects, slots, {.num_workers = workers, .pool = &pool});
     ASSERT_TRUE(batch);
-    EXPECT_EQ(contents(*batch), one_by_one<lading::layout::transfer_queue>(objects));
+    EXPECT_TRUE(holds(*batch, one_by_one<lading::layout::transfer_queue>(objects)));
     const auto plain = batch_encode_into(objects, slots, {.num_workers = workers, .pool = &pool, .checksum = false});
     ASSERT_TRUE(plain);
-    EXPECT_EQ(contents(*plain), one_by_one(objects, {.checksum = false}));
+    EXPECT_TRUE(holds(*plain, one_by_one(objects, {.checksum = false})));
   }
 }
 
@@ -93,32 +94,32 @@ TEST(batch_encode, the_shared_pool_serves_where_none_is_given) {
   arena slots;
   const auto batch = batch_encode_into(objects, slots, {.num_workers = 0});
   ASSERT_TRUE(batch);
-  EXPECT_EQ(contents(*batch), one_by_one(objects));
+  EXPECT_TRUE(holds(*batch, one_by_one(objects)));
 }
 
 TEST(batch_encode, gathers_strided_tensors_of_any_size) {
-  const auto values = counting(std::size_t{3} << 20);
+  const auto values = counting(std::size_t{1} << 20);
   worker_pool pool(3);
-  const std::vector<tensor_view> objects{transposed(values, 1024, 3072), transposed(values, 3, 5),       *tensor_view::of(values),
-                                         transposed(values, 100, 300),   transposed(values, 3072, 1024), tensor_view{}};
+  const std::vector<tensor_view> objects{transposed(values, 1024, 1024), transposed(values, 3, 5),      *tensor_view::of(values),
+                                         transposed(values, 100, 300),   transposed(values, 512, 2048), tensor_view{}};
   for (const std::size_t workers : {std::size_t{1}, std::size_t{2}, std::size_t{4}}) {
     for (const bool checksum : {true, false}) {
       arena slots;
       const auto batch = batch_encode_into(objects, slots, {.num_workers = workers, .pool = &pool, .checksum = checksum});
       ASSERT_TRUE(batch) << batch.error().message();
-      EXPECT_EQ(contents(*batch), one_by_one(objects, {.checksum = checksum}));
+      EXPECT_TRUE(holds(*batch, one_by_one(objects, {.checksum = checksum})));
       const auto back = lading::batch_decode_from<tensor>(*batch, {.num_workers = workers, .pool = &pool});
       ASSERT_TRUE(back) << back.error().message();
       for (std::size_t i = 0; i < objects.size(); ++i) EXPECT_TRUE((*back)[i].view() == objects[i]);
     }
   }
   // One gathered tensor alone: everybody works on it.
-  const std::vector<tensor_view> one{transposed(values, 1024, 3072)};
+  const std::vector<tensor_view> one{transposed(values, 1024, 1024)};
   for (int round = 0; round < 20; ++round) {
     arena slots;
     const auto batch = batch_encode_into(one, slots, {.num_workers = 4, .pool = &pool});
     ASSERT_TRUE(batch);
-    ASSERT_EQ(contents(*batch), one_by_one(one));
+    ASSERT_TRUE(holds(*batch, one_by_one(one)));
   }
 }
 
@@ -145,7 +146,7 @@ TEST(batch_encode, slots_lie_anywhere_and_may_be_larger) {
       arena slots(how, extra);
       const auto batch = batch_encode_into(objects, slots);
       ASSERT_TRUE(batch) << batch.error().message();
-      EXPECT_EQ(contents(*batch), expected);
+      EXPECT_TRUE(holds(*batch, expected));
       EXPECT_TRUE(slots.only_wrote(*batch));
       EXPECT_EQ(lading::batch_decode_from<sample>(*batch), objects);
     }
@@ -318,7 +319,7 @@ TEST(batch_encode, nested_batches_do_not_deadlock) {
       if (!batch) return lading::fail(batch.error());
       const auto back = lading::batch_decode_from<sample>(*batch, {.num_workers = 4, .pool = &pool});
       if (!back) return lading::fail(back.error());
-      if (contents(*batch) == expected && *back == objects) ++right;
+      if (holds(*batch, expected) && *back == objects) ++right;
       return {};
     });
     EXPECT_TRUE(done);
@@ -337,7 +338,7 @@ TEST(batch_encode, threads_share_one_pool) {
       for (int round = 0; round < 5; ++round) {
         arena slots;
         const auto batch = batch_encode_into(objects, slots, {.num_workers = 3, .pool = &pool});
-        if (batch && contents(*batch) == expected && lading::batch_decode_from<sample>(*batch, {.num_workers = 3, .pool = &pool}) == objects) ++right;
+        if (batch && holds(*batch, expected) && lading::batch_decode_from<sample>(*batch, {.num_workers = 3, .pool = &pool}) == objects) ++right;
       }
     });
   }

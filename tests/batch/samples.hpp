@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <lading/batch/decode.hpp>
@@ -93,13 +94,18 @@ class arena {
   }
   /// Every byte that no packed buffer has is as it was.
   [[nodiscard]] bool only_wrote(const lading::packed_batch& batch) const {
-    std::vector<bool> written(bytes.size());
+    std::vector<std::pair<std::size_t, std::size_t>> written;
     for (std::size_t i = 0; i < batch.buffers.size(); ++i) {
-      const auto begin = batch.buffers[i].data() - bytes.data();
-      std::fill_n(written.begin() + begin, batch.sizes[i], true);
+      written.emplace_back(static_cast<std::size_t>(batch.buffers[i].data() - bytes.data()), batch.sizes[i]);
     }
-    for (std::size_t i = 0; i < bytes.size(); ++i) {
-      if (!written[i] && bytes[i] != canary) return false;
+    std::sort(written.begin(), written.end());
+    written.emplace_back(bytes.size(), 0);
+    std::size_t end = 0;
+    for (const auto& [begin, size] : written) {
+      for (; end < begin; ++end) {
+        if (bytes[end] != canary) return false;
+      }
+      end = begin + size;
     }
     return true;
   }
@@ -121,6 +127,15 @@ inline std::vector<std::vector<std::byte>> contents(const lading::packed_batch& 
     all.emplace_back(exact.begin(), exact.end());
   }
   return all;
+}
+
+/// Whether each buffer holds what is expected, without copies: tests run unoptimised too.
+inline bool holds(const lading::packed_batch& batch, const std::vector<std::vector<std::byte>>& expected) {
+  if (batch.buffers.size() != expected.size() || batch.sizes.size() != expected.size()) return false;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    if (batch.sizes[i] != expected[i].size() || std::memcmp(batch.buffers[i].data(), expected[i].data(), expected[i].size()) != 0) return false;
+  }
+  return true;
 }
 
 /// What encode and pack_into make of each object alone.
