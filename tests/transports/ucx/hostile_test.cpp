@@ -1,0 +1,260 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+
+// A peer that speaks the protocol by hand, and asks for what it must not have. Each refusal has a control that is served.
+
+#include <ucs/config/global_opts.h>
+
+#include "rig.hpp"
+
+namespace {
+using namespace lading;
+using lading::detail::ucx_greeting;
+using lading::detail::ucx_head;
+using lading::detail::ucx_kind;
+using lading::detail::ucx_record;
+
+/// A bare UCX worker that keeps the messages it receives.
+class raw_peer {
+ public:
+  struct message {
+    ucx_head head;
+    std::vector<std::byte> payload;
+  };
+
+  raw_peer(const char* lanes, ucx& target) : target_(target) {
+    const auto opened = worker_.open(lanes, "", &raw_peer::keep, this);
+    EXPECT_TRUE(opened.has_value()) << opened.error().message();
+    const auto address = target.address().value();
+    const auto decoded = decode_address(address).value();
+    const auto native = decoded.native.subspan(ucx_greeting::wire_size);
+    ucp_ep_params_t params{};
+    params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE | UCP_EP_PARAM_FIELD_ERR_HANDLER;
+    // Safety: these are the bytes of a worker's address.
+    params.address = reinterpret_cast<const ucp_address_t*>(native.data());
+    params.err_mode = UCP_ERR_HANDLING_MODE_PEER;
+    params.err_handler.cb = [](void*, ucp_ep_h, ucs_status_t) {};
+    EXPECT_EQ(ucp_ep_create(worker_.get(), &params, &ep_), UCS_OK);
+    const auto own = worker_.address().value();
+    std::vector<std::byte> hello(ucx_greeting::wire_size + own.size());
+    ucx_greeting{.process = 1, .endpoint = 2, .wanted = decoded.identity.endpoint}.store(hello.data());
+    std::memcpy(hello.data() + ucx_greeting::wire_size, own.data(), own.size());
+    send({.kind = ucx_kind::hello, .request = number}, hello);
+    const auto welcome = next();
+    EXPECT_EQ(welcome.head.kind, ucx_kind::welcome);
+    wire_ = welcome.head.request;
+  }
+  ~raw_peer() {
+    ucp_request_param_t params{};
+    params.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS;
+    params.flags = UCP_EP_CLOSE_FLAG_FORCE;
+    finish(ucp_ep_close_nbx(ep_, &params));
+  }
+
+  void send(ucx_head head, bytes_view payload = {}, std::size_t cut = ucx_head::wire_size, unsigned char flip = 0) {
+    if (head.wire == 0) head.wire = wire_;
+    ucx_head::raw raw;
+    head.store(raw);
+    raw[0] ^= std::byte{flip};
+    ucp_request_param_t params{};
+    finish(ucp_am_send_nbx(ep_, lading::detail::ucx_worker::message_id, raw.data(), cut, payload.data(), payload.size(), &params));
+  }
+  /// The next message; one of kind `hello` where none comes.
+  message next(std::chrono::milliseconds patience = std::chrono::seconds(20)) {
+    for (const auto until = std::chrono::steady_clock::now() + patience; got_.empty() && std::chrono::steady_clock::now() < until;) drive();
+    if (got_.empty()) return {};
+    message first = std::move(got_.front());
+    got_.erase(got_.begin());
+    return first;
+  }
+  errc ask(const ucx_head& head, bytes_view payload = {}) {
+    send(head, payload);
+    const message came = next();
+    EXPECT_EQ(came.head.kind, ucx_kind::answer);
+    return static_cast<errc>(came.head.size);
+  }
+
+  static constexpr std::uint64_t number = 77;
+
+ private:
+  static ucs_status_t keep(void* self, const void* head, std::size_t head_size, void* data, std::size_t size, const ucp_am_recv_param_t* how) {
+    const auto parsed = ucx_head::load({static_cast<const std::byte*>(head), head_size});
+    const auto* bytes = static_cast<const std::byte*>(data);
+    const bool here = (how->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) == 0 && size != 0;
+    if (parsed)
+      static_cast<raw_peer*>(self)->got_.push_back({*parsed, here ? std::vector<std::byte>(bytes, bytes + size) : std::vector<std::byte>()});
+    return UCS_OK;
+  }
+  void drive() {
+    worker_.progress();
+    target_.progress();
+  }
+  void finish(ucs_status_ptr_t request) {
+    if (!UCS_PTR_IS_PTR(request)) return;
+    while (ucp_request_check_status(request) == UCS_INPROGRESS) drive();
+    ucp_request_free(request);
+  }
+
+  ucx& target_;
+  lading::detail::ucx_worker worker_;
+  ucp_ep_h ep_ = nullptr;
+  std::uint64_t wire_ = 0;
+  std::vector<message> got_;
+};
+
+template <class Lanes>
+class ucx_hostile : public testing::Test {
+ protected:
+  static constexpr std::size_t size = std::size_t{1} << 18;
+
+  void SetUp() override {
+    ucs_global_opts_set_value("LOG_LEVEL", "fatal");
+    target.emplace(ucx_test::make<Lanes>().value());
+    here = target->register_region(memory.bytes()).value();
+    described = target->export_region(here).value();
+    const auto seen = decode_descriptor(described).value();
+    good = {.kind = ucx_kind::put, .count = 1, .request = 5, .region = static_cast<std::uint32_t>(seen.id), .generation = seen.generation};
+    peer.emplace(Lanes::lanes, *target);
+  }
+  void TearDown() override {
+    EXPECT_TRUE(memory.intact());
+    EXPECT_TRUE(untouched());
+    // The target is alive, and serves who asks rightly.
+    const std::vector<std::byte> bytes(100, std::byte{7});
+    if (!here) here = target->register_region(memory.bytes()).value();
+    const auto seen = decode_descriptor(target->export_region(here).value()).value();
+    ucx_head control = good;
+    control.region = static_cast<std::uint32_t>(seen.id);
+    control.generation = seen.generation;
+    control.offset = 11;
+    control.size = 100;
+    EXPECT_EQ(peer->ask(control, bytes), errc{});
+    EXPECT_TRUE(conformance::same(memory.bytes().subspan(11, 100), bytes));
+    peer.reset();
+  }
+  bool untouched() {
+    const bytes_span all = memory.bytes();
+    return std::all_of(all.begin(), all.end(), [](std::byte one) { return one == std::byte{0}; });
+  }
+  /// Refused over there, and counted here.
+  void refused(const ucx_head& head, std::size_t bytes, errc code) {
+    const auto before = target->refusals().count;
+    const std::vector<std::byte> payload(bytes, std::byte{0x66});
+    EXPECT_EQ(name_of(peer->ask(head, payload)), name_of(code));
+    EXPECT_EQ(target->refusals().count, before + 1);
+    ASSERT_FALSE(target->refusals().last.has_value());
+    EXPECT_EQ(name_of(target->refusals().last.error().code()), name_of(code));
+    EXPECT_TRUE(untouched());
+  }
+  [[nodiscard]] ucx_head with(std::uint64_t offset, std::uint64_t bytes) const {
+    ucx_head head = good;
+    head.offset = offset;
+    head.size = bytes;
+    return head;
+  }
+
+  conformance::guarded_memory memory{size};
+  std::optional<ucx> target;
+  region here;
+  std::vector<std::byte> described;
+  ucx_head good;
+  std::optional<raw_peer> peer;
+};
+using all_lanes = testing::Types<ucx_test::tcp, ucx_test::shared_memory>;
+TYPED_TEST_SUITE(ucx_hostile, all_lanes);
+
+TYPED_TEST(ucx_hostile, puts_outside_the_region) {
+  constexpr std::uint64_t top = ~std::uint64_t{0};
+  for (const std::size_t bytes : {std::size_t{16}, std::size_t{100'000}}) {  // eager, rendezvous
+    for (const std::uint64_t offset :
+         {this->size - bytes + 1, this->size, std::uint64_t{this->size} + 1, top - bytes + 1, top, top / 2 + 1, std::uint64_t{0x10} - top}) {
+      if (offset <= this->size - bytes) continue;
+      this->refused(this->with(offset, bytes), bytes, errc::out_of_range);
+    }
+  }
+}
+
+TYPED_TEST(ucx_hostile, regions_that_are_not_there) {
+  for (const std::size_t bytes : {std::size_t{16}, std::size_t{100'000}}) {
+    for (const std::uint32_t region : {0u, 1u, 0xffffffffu, this->good.region + 1, this->good.region ^ 0x80000000u}) {
+      ucx_head head = this->with(0, bytes);
+      head.region = region;
+      if (region == this->good.region) continue;
+      this->refused(head, bytes, errc::not_registered);
+    }
+    ucx_head stale = this->with(0, bytes);
+    stale.generation += 1;
+    this->refused(stale, bytes, errc::not_registered);
+  }
+  ASSERT_TRUE(this->here.deregister().has_value());
+  this->refused(this->with(0, 16), 16, errc::not_registered);
+  this->refused(this->with(0, 100'000), 100'000, errc::not_registered);
+  ucx_head get = this->with(0, 16);
+  get.kind = ucx_kind::get;
+  this->refused(get, 0, errc::not_registered);
+}
+
+TYPED_TEST(ucx_hostile, lengths_that_contradict_each_other) {
+  this->refused(this->with(0, 17), 16, errc::bad_header);
+  this->refused(this->with(0, 99'999), 100'000, errc::bad_header);
+  this->refused(this->with(0, ~std::uint64_t{0}), 16, errc::bad_header);
+  ucx_head many = this->with(0, 16);
+  many.kind = ucx_kind::put_many;
+  for (const std::uint32_t count : {1u, 2u, 0x08000000u, 0xffffffffu}) {
+    many.count = count;
+    this->refused(many, 16, errc::bad_header);
+  }
+  many.count = 1;
+  this->refused(many, 64, errc::bad_header);  // a record whose size is nonsense
+  ucx_head get = this->with(0, 64);
+  get.kind = ucx_kind::get_many;
+  this->refused(get, 31, errc::bad_header);
+  get.size = ~std::uint64_t{0};
+  this->refused(get, 32, errc::bad_header);
+  ucx_head outside = this->with(this->size - 1, 4096);
+  outside.kind = ucx_kind::get;
+  this->refused(outside, 0, errc::out_of_range);
+}
+
+TYPED_TEST(ucx_hostile, records_are_checked_one_by_one) {
+  std::vector<std::byte> payload(3 * ucx_record::wire_size + 3 * 8, std::byte{0x55});
+  const auto put_record = [&](std::size_t index, std::uint64_t offset) {
+    ucx_record{this->good.region, this->good.generation, offset, 8}.store(payload.data() + index * ucx_record::wire_size);
+  };
+  put_record(0, 0);
+  put_record(1, this->size - 7);
+  put_record(2, 64);
+  ucx_head many = this->with(0, 24);
+  many.kind = ucx_kind::put_many;
+  many.count = 3;
+  this->peer->send(many, payload);
+  const auto came = this->peer->next();
+  ASSERT_EQ(came.head.kind, ucx_kind::answer);
+  ASSERT_EQ(came.payload.size(), 6u);
+  EXPECT_EQ(came.payload[0], std::byte{0});
+  EXPECT_EQ(static_cast<errc>(lading::detail::load_little<std::uint16_t>(came.payload.data() + 2)), errc::out_of_range);
+  EXPECT_EQ(came.payload[4], std::byte{0});
+  EXPECT_EQ(this->memory.bytes()[7], std::byte{0x55});
+  EXPECT_EQ(this->memory.bytes()[71], std::byte{0x55});
+  EXPECT_EQ(this->memory.bytes()[this->size - 1], std::byte{0});
+  std::memset(this->memory.bytes().data(), 0, this->size);
+}
+
+TYPED_TEST(ucx_hostile, messages_of_no_sense_are_dropped) {
+  const std::vector<std::byte> junk(500, std::byte{0xee});
+  for (std::size_t cut = 0; cut < ucx_head::wire_size; cut += 5) this->peer->send(this->with(0, 16), junk, cut);
+  for (int bit = 0; bit < 8; ++bit) this->peer->send(this->with(0, 16), junk, ucx_head::wire_size, static_cast<unsigned char>(1 << bit));
+  for (const ucx_kind kind : {ucx_kind::answer, ucx_kind::data, ucx_kind::welcome, ucx_kind::pong, ucx_kind::hello, ucx_kind::detach}) {
+    for (const std::uint64_t request : {std::uint64_t{1}, std::uint64_t{0x10000}, ~std::uint64_t{0}}) {
+      ucx_head head = this->with(0, 500);
+      head.kind = kind;
+      head.request = kind == ucx_kind::hello ? 0 : request;  // a hello that names itself would be another wire's
+      this->peer->send(head, junk);
+    }
+  }
+  ucx_head astray = this->with(0, 16);
+  astray.wire = 12345;
+  this->peer->send(astray, bytes_view(junk).first(16));
+  EXPECT_EQ(this->peer->next(std::chrono::milliseconds(50)).head.kind, ucx_kind::hello) << "something was answered";
+}
+
+}  // namespace

@@ -1,0 +1,171 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mutex>
+#include <unordered_map>
+
+#include <lading/transport/endpoint.hpp>
+#include <lading/transports/ucx/wire.hpp>
+
+#if defined(__linux__)
+#include <sys/epoll.h>
+#include <unistd.h>
+#endif
+
+namespace lading {
+
+/// How a ucx endpoint works, besides what every endpoint has.
+struct ucx_options : endpoint_options {
+  std::string lanes;        ///< as UCX_TLS: "tcp", "posix,sysv,self" (shared memory only), "rc,tcp"; empty = as UCX_TLS says, or what UCX finds best
+  std::string devices;      ///< as UCX_NET_DEVICES; empty = likewise
+  std::size_t window = 32;  ///< requests under way per peer, at most 65,535
+  std::uint64_t window_bytes = std::uint64_t{32} << 20;                 ///< bytes under way per peer; one larger slice goes alone
+  std::chrono::nanoseconds heartbeat = std::chrono::milliseconds(500);  ///< between messages to a peer that is silent while something waits for it
+  std::chrono::nanoseconds stall_limit = std::chrono::seconds(10);      ///< silence after which such a peer is given up as peer_stalled
+  std::size_t max_wires = 4096;                                         ///< endpoints that may be connected at a time
+};
+
+/// What peers asked for that was refused.
+struct ucx_refusals {
+  std::uint64_t count = 0;
+  result<void> last;  ///< the latest; ok where there was none
+};
+
+namespace detail {
+
+struct ucx_remote final : driver_remote {
+  std::uint32_t region = 0;
+  std::uint64_t generation = 0;
+};
+
+/// Every slice travels as an active message, or in one, and the receiver checks its region, generation and bounds: UCX itself enforces nothing on
+/// most lanes. Large messages go by rendezvous straight between the regions.
+class ucx_driver final : public driver {
+ public:
+  explicit ucx_driver(const ucx_options& options) : options_(options) { options_.window = std::clamp<std::size_t>(options_.window, 1, 65'535); }
+  ~ucx_driver() override {
+#if defined(__linux__)
+    if (event_fd_ >= 0) ::close(event_fd_);
+#endif
+  }
+
+  std::string_view name() const noexcept override { return "ucx"; }
+  lading::capabilities capabilities() const noexcept override { return {.detects_peer_death = true, .native_gather = true, .notifies = true}; }
+  result<void> start(driver_host& host) override;
+  void stop() noexcept override;
+
+  result<std::vector<std::byte>> native_address() const override;
+  result<std::unique_ptr<driver_connection>> connect(const endpoint_address& address) override;
+  result<bool> connected(driver_connection& peer) noexcept override;
+  void disconnect(driver_connection& peer) noexcept override;
+  result<std::unique_ptr<driver_remote>> import_key(driver_connection&, const region_descriptor& region) override {
+    auto made = std::make_unique<ucx_remote>();
+    made->region = static_cast<std::uint32_t>(region.id);
+    made->generation = region.generation;
+    return made;
+  }
+
+  std::size_t post(batch& slices, std::size_t first) noexcept override;
+  bool notify(driver_connection& peer, std::uint64_t tag, operation& token) noexcept override;
+  void abort(driver_connection& peer, operation& token) noexcept override;
+  std::size_t progress() noexcept override;
+  int event_fd() const noexcept override;
+
+  [[nodiscard]] ucx_refusals refusals() const {
+    std::lock_guard held(refusals_mutex_);
+    return refusals_;
+  }
+
+ private:
+  using phase = ucx_wire::phase;
+  static constexpr std::size_t max_outstanding = 1024;  // per wire: a peer that asks faster than it takes the answers is not served
+
+  // Wires.
+  [[nodiscard]] result<ucx_wire*> open_wire(std::uint64_t endpoint, bytes_view worker_address);
+  [[nodiscard]] ucx_wire* find(std::uint64_t number) noexcept {
+    const auto found = by_number_.find(number);
+    return found == by_number_.end() ? nullptr : found->second;
+  }
+  [[nodiscard]] ucx_wire* wire_to(std::uint64_t endpoint) noexcept {
+    for (const auto& each : wires_) {
+      if (each->endpoint == endpoint && each->alive()) return each.get();
+    }
+    return nullptr;
+  }
+  [[nodiscard]] ucx_greeting greeting(std::uint64_t wanted) const noexcept {
+    const endpoint_identity& self = host_->incoming()->identity;
+    return {.process = self.process, .endpoint = self.endpoint, .wanted = wanted, .host = host_number_, .pid = own_process_number()};
+  }
+  void greeted(ucx_wire& wire, const ucx_greeting& peer) noexcept;
+  void say_hello(ucx_wire& wire);
+  void doom(ucx_wire& wire, errc why) noexcept {
+    if (wire.doomed == errc{}) wire.doomed = why;
+    look_ = true;
+  }
+  void retire(ucx_wire& wire) noexcept;
+  void begin_close(ucx_wire& wire) noexcept;
+  void look_after(ucx_wire& wire, std::chrono::nanoseconds now) noexcept;
+  void keep_alive(ucx_wire& wire, std::chrono::nanoseconds now) noexcept;
+
+  // Messages out.
+  [[nodiscard]] ucx_outgoing* new_outgoing(ucx_wire& wire);
+  void send(ucx_outgoing& message, bytes_view payload, unsigned flags) noexcept;
+  void sent(ucx_outgoing& message) noexcept;
+  void say(ucx_wire& wire, const ucx_head& head) noexcept;
+  void answer(ucx_wire& wire, const ucx_head& asked, const result<void>& how) noexcept;
+  [[nodiscard]] static ucs_status_ptr_t send_raw(ucx_wire& wire, const ucx_head::raw& head, bytes_view payload, unsigned flags,
+                                                 ucp_send_nbx_callback_t done, void* argument) noexcept;
+
+  // Requests of this side.
+  void pack(batch& slices, std::size_t first, ucx_slot& slot);
+  void send_request(ucx_slot& slot, const ucx_head& head, bytes_view payload, unsigned flags) noexcept;
+  void request_sent(ucx_slot& slot, ucs_status_t status) noexcept;
+  void settle(ucx_slot& slot) noexcept;
+  void report(ucx_slot& slot) noexcept;
+  void abandon(ucx_slot& slot, const error& why) noexcept;
+  void take_answer(ucx_wire& wire, const ucx_head& head, bytes_view payload) noexcept;
+  void take_data(ucx_slot& slot, bytes_view payload) noexcept;
+
+  // Messages in.
+  static ucs_status_t on_message(void* self, const void* head, std::size_t head_size, void* data, std::size_t size,
+                                 const ucp_am_recv_param_t* how) noexcept;
+  ucs_status_t take(const ucx_head& head, void* data, std::size_t size, bool rendezvous);
+  void receive(ucx_wire& wire, const ucx_head& head, void* descriptor, std::size_t size);
+  void received(ucx_incoming& message, ucs_status_t status) noexcept;
+  void serve(ucx_wire& wire, const ucx_head& head, bytes_view payload);
+  void serve_hello(const ucx_head& head, bytes_view payload);
+  void serve_put_many(ucx_wire& wire, const ucx_head& head, bytes_view payload);
+  void serve_get(ucx_wire& wire, const ucx_head& head);
+  void serve_get_many(ucx_wire& wire, const ucx_head& head, bytes_view payload);
+  void serve_notify(ucx_wire& wire, const ucx_head& head);
+  void hand_on_notifications(ucx_wire& wire) noexcept;
+  void refuse(const error& why) noexcept {
+    std::lock_guard held(refusals_mutex_);
+    ++refusals_.count;
+    refusals_.last = fail(why);
+  }
+
+  ucx_options options_;
+  driver_host* host_ = nullptr;
+  std::uint64_t host_number_ = 0;
+  ucx_worker worker_;
+  std::vector<std::unique_ptr<ucx_wire>> wires_;
+  std::unordered_map<std::uint64_t, ucx_wire*> by_number_;
+  std::vector<std::unique_ptr<ucx_outgoing>> outgoing_;  // all, used or not
+  std::vector<ucx_outgoing*> free_outgoing_;
+  std::vector<std::unique_ptr<ucx_incoming>> incoming_;
+  std::vector<ucx_incoming*> free_incoming_;
+  std::chrono::nanoseconds now_{0}, looked_{0};
+  bool look_ = false;  // something is to be looked after at once
+  mutable std::mutex refusals_mutex_;
+  ucx_refusals refusals_;
+  mutable std::mutex event_mutex_;
+  mutable std::atomic<int> event_fd_{-1};
+};
+
+}  // namespace detail
+}  // namespace lading
+
+#include <lading/transports/ucx/detail/driver_requests.hpp>
+#include <lading/transports/ucx/detail/driver_serving.hpp>
+#include <lading/transports/ucx/detail/driver_wires.hpp>

@@ -1,0 +1,117 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include <ucp/api/ucp.h>
+
+#include <lading/core/bytes.hpp>
+#include <lading/core/result.hpp>
+
+namespace lading::detail {
+
+/// The error of a call into UCX; native() is its status.
+[[nodiscard]] inline error ucx_error(ucs_status_t status, const char* what) noexcept {
+  const errc code = status == UCS_ERR_NO_MEMORY   ? errc::no_memory
+                    : status == UCS_ERR_TIMED_OUT ? errc::timed_out
+                    : status == UCS_ERR_UNREACHABLE || status == UCS_ERR_CONNECTION_RESET || status == UCS_ERR_NOT_CONNECTED ||
+                            status == UCS_ERR_ENDPOINT_TIMEOUT || status == UCS_ERR_REJECTED
+                        ? errc::peer_lost
+                        : errc::backend_failure;
+  return error(code, {.native = static_cast<std::int32_t>(status), .what = what});
+}
+
+/// A UCX context with one worker. It offers active messages only: UCX then serves no put or get that names an address.
+class ucx_worker {
+ public:
+  static constexpr unsigned message_id = 0x1ad;
+
+  ucx_worker() = default;
+  ucx_worker(const ucx_worker&) = delete;
+  ucx_worker& operator=(const ucx_worker&) = delete;
+  ~ucx_worker() { close(); }
+
+  /// `lanes` as in UCX_TLS, `devices` as in UCX_NET_DEVICES; empty = as UCX itself decides.
+  [[nodiscard]] result<void> open(const std::string& lanes, const std::string& devices, ucp_am_recv_callback_t on_message, void* argument) noexcept {
+    ucp_config_t* config = nullptr;
+    if (const auto status = ucp_config_read(nullptr, nullptr, &config); status != UCS_OK)
+      return fail(ucx_error(status, "UCX's configuration is invalid"));
+    const auto set = [&](const char* name, const char* value) { return ucp_config_modify(config, name, value); };
+    ucs_status_t status = UCS_OK;
+    if (!lanes.empty()) status = set("TLS", lanes.c_str());
+    if (status == UCS_OK && !devices.empty()) status = set("NET_DEVICES", devices.c_str());
+    // Without it, shared memory lanes refuse to detect errors, and then requests to a dead peer never end.
+    if (std::getenv("UCX_MM_ERROR_HANDLING") == nullptr && shares_memory(lanes)) static_cast<void>(set("MM_ERROR_HANDLING", "y"));
+    if (std::getenv("UCX_KEEPALIVE_INTERVAL") == nullptr) static_cast<void>(set("KEEPALIVE_INTERVAL", "1s"));
+    if (status == UCS_OK) {
+      ucp_params_t params{};
+      params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_NAME;
+      params.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
+      params.name = "lading";
+      status = ucp_init(&params, config, &context_);
+    }
+    ucp_config_release(config);
+    if (status != UCS_OK) return fail(ucx_error(status, "UCX finds no usable lane: check the option lanes, or UCX_TLS"));
+
+    ucp_worker_params_t worker{};
+    worker.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE;
+    worker.thread_mode = UCS_THREAD_MODE_SERIALIZED;
+    status = ucp_worker_create(context_, &worker, &worker_);
+    if (status != UCS_OK) return fail(ucx_error(status, "UCX cannot open its lanes: is the limit of open files, or of shared memory, reached?"));
+    ucp_am_handler_param_t handler{};
+    handler.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_CB | UCP_AM_HANDLER_PARAM_FIELD_ARG;
+    handler.id = message_id;
+    handler.cb = on_message;
+    handler.arg = argument;
+    status = ucp_worker_set_am_recv_handler(worker_, &handler);
+    if (status != UCS_OK) return fail(ucx_error(status, "UCX refuses the message handler"));
+    return {};
+  }
+  void close() noexcept {
+    if (worker_ != nullptr) ucp_worker_destroy(worker_);
+    if (context_ != nullptr) ucp_cleanup(context_);
+    worker_ = nullptr;
+    context_ = nullptr;
+  }
+
+  [[nodiscard]] ucp_worker_h get() const noexcept { return worker_; }
+  [[nodiscard]] bool is_open() const noexcept { return worker_ != nullptr; }
+  std::size_t progress() noexcept { return ucp_worker_progress(worker_); }
+  [[nodiscard]] int event_fd() const noexcept {
+    int fd = -1;
+    return worker_ != nullptr && ucp_worker_get_efd(worker_, &fd) == UCS_OK ? fd : -1;
+  }
+  /// Makes the descriptor readable upon the next event; false where there has been one already.
+  [[nodiscard]] bool arm() noexcept { return ucp_worker_arm(worker_) != UCS_ERR_BUSY; }
+
+  [[nodiscard]] result<std::vector<std::byte>> address() const {
+    ucp_address_t* raw = nullptr;
+    std::size_t size = 0;
+    if (const auto status = ucp_worker_get_address(worker_, &raw, &size); status != UCS_OK)
+      return fail(ucx_error(status, "the worker has no address"));
+    // Safety: the address is an opaque sequence of bytes.
+    const auto* bytes = reinterpret_cast<const std::byte*>(raw);
+    std::vector<std::byte> copy(bytes, bytes + size);
+    ucp_worker_release_address(worker_, raw);
+    return copy;
+  }
+
+ private:
+  /// Whether a list of lanes may contain one of shared memory; the setting for those is an unknown one, and warned of, where there is none.
+  static bool shares_memory(const std::string& lanes) noexcept {
+    const char* const ambient = std::getenv("UCX_TLS");
+    const std::string_view all = !lanes.empty() ? std::string_view(lanes) : ambient != nullptr ? std::string_view(ambient) : std::string_view();
+    if (all.empty() || all.front() == '^') return true;
+    for (const std::string_view each : {"all", "shm", "sm", "mm", "posix", "sysv", "xpmem"}) {
+      if (all.find(each) != std::string_view::npos) return true;
+    }
+    return false;
+  }
+
+  ucp_context_h context_ = nullptr;
+  ucp_worker_h worker_ = nullptr;
+};
+
+}  // namespace lading::detail
