@@ -171,7 +171,8 @@ TEST(sequence, misaligned_views_are_refused_and_owners_are_not) {
     } else {
       ASSERT_FALSE(view.has_value());
       ASSERT_EQ(view.error().code(), errc::misaligned);
-      ASSERT_EQ(view.error().message(), "misaligned: needs 8, at offset 0: a view would be unaligned: let the buffer begin at a multiple of 64, or decode owning values");
+      ASSERT_EQ(view.error().details().needed, 8U);
+      ASSERT_NE(view.error().message().find("decode owning values"), std::string::npos);
     }
     ASSERT_EQ(lading::decode_from<std::vector<std::int64_t>>(source), (std::vector<std::int64_t>{1, 2})) << shift;
     ASSERT_EQ(lading::decode_from<std::deque<std::int64_t>>(source), (std::deque<std::int64_t>{1, 2})) << shift;

@@ -91,8 +91,9 @@ struct with_default_deleter<Pointer<Element, Deleter>> {
 template <class T>
 struct wire<T, kind::pointer> : wire_maybe<T, typename T::element_type, wire<T, kind::pointer>> {
   using element = typename T::element_type;
-  static_assert(!std::is_array_v<element> && std::is_same_v<typename with_default_deleter<T>::type, T>,
-                "lading: only std::unique_ptr with the default deleter to one object is encoded: use std::vector for arrays, or lading::codec<T>");
+  static_assert(
+      requires(T& value) { *value; } && std::is_same_v<typename with_default_deleter<T>::type, T>,
+      "lading: only std::unique_ptr with the default deleter to one object is encoded: use std::vector for arrays, or lading::codec<T>");
   static_assert(!std::is_polymorphic_v<element>,
                 "lading: polymorphic types are not encoded: use std::variant, or map the type with lading::codec<T>");
 
