@@ -25,7 +25,8 @@ class counting_observer final : public transfer_observer {
 template <class Rig>
 class hanging_pair : public connected_pair<Rig> {
  public:
-  explicit hanging_pair(endpoint_options near_options = {}) : connected_pair<Rig>(1 << 16, quick(near_options), quick({.max_notifications = 1})) {
+  LADING_NOINLINE explicit hanging_pair(endpoint_options near_options = {})
+      : connected_pair<Rig>(1 << 16, quick(near_options), quick({.max_notifications = 1})) {
     if (!this->near->capabilities().notifies) return;
     // Fills all that lies between the two sides, until one notification does not get through.
     for (int i = 0; i < 100; ++i) {
@@ -40,7 +41,7 @@ class hanging_pair : public connected_pair<Rig> {
     ADD_FAILURE() << "the far side takes notifications without end";
   }
   [[nodiscard]] bool can_hang() const { return this->near->capabilities().notifies || !this->near->capabilities().one_sided; }
-  [[nodiscard]] result<transfer> hang(const slice& moved, submit_options options = {}) {
+  [[nodiscard]] LADING_NOINLINE result<transfer> hang(const slice& moved, submit_options options = {}) {
     options.notify = this->near->capabilities().notifies;
     options.notify_tag = 2;
     return this->near->submit(this->to_far, op::put, std::span(&moved, 1), options);
@@ -48,7 +49,7 @@ class hanging_pair : public connected_pair<Rig> {
   /// Lets go what hangs, when the pair next makes progress.
   void relieve() { this->take_notifications = true; }
   /// Drives the near side alone until the transfer ends, or ten seconds have passed.
-  completion end_alone(transfer& running) {
+  LADING_NOINLINE completion end_alone(transfer& running) {
     EXPECT_TRUE(running.wait_for(std::chrono::seconds(10))) << "the transfer never ended";
     return running.ready() ? running.how() : completion{.status = fail(errc::backend_failure)};
   }

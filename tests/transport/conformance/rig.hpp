@@ -104,7 +104,7 @@ class connected_pair {
  public:
   using transport_type = typename Rig::transport_type;
 
-  explicit connected_pair(std::size_t size, const endpoint_options& near_options = {}, const endpoint_options& far_options = {})
+  LADING_NOINLINE explicit connected_pair(std::size_t size, const endpoint_options& near_options = {}, const endpoint_options& far_options = {})
       : near_memory(size), far_memory(size) {
     near.emplace(rig.make(near_options).value());
     far.emplace(rig.make(far_options).value());
@@ -115,13 +115,13 @@ class connected_pair {
     far_import = near->import_region(to_far, far->export_region(far_region).value()).value();
     near_import = far->import_region(to_near, near->export_region(near_region).value()).value();
   }
-  ~connected_pair() {
+  LADING_NOINLINE ~connected_pair() {
     EXPECT_TRUE(near_memory.intact()) << "bytes before or after the near region were written";
     EXPECT_TRUE(far_memory.intact()) << "bytes before or after the far region were written";
   }
 
   /// Connects while the other side makes progress too.
-  static peer_id connect(transport_type& from, transport_type& to) {
+  LADING_NOINLINE static peer_id connect(transport_type& from, transport_type& to) {
     std::atomic<bool> done{false};
     std::thread other([&] {
       while (!done.load()) {
@@ -136,20 +136,20 @@ class connected_pair {
     return *peer;
   }
 
-  void progress() {
+  LADING_NOINLINE void progress() {
     if (near) near->progress();
     if (far) far->progress();
     for (notification taken; far && take_notifications && far->next_notification(taken);) {}
   }
 
   /// Drives both sides until the transfer ends, or a minute has passed.
-  completion finish(transfer& running) {
+  LADING_NOINLINE completion finish(transfer& running) {
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (!running.ready() && std::chrono::steady_clock::now() < until) progress();
     EXPECT_TRUE(running.ready()) << "the transfer never ended";
     return running.ready() ? running.how() : completion{.status = fail(errc::timed_out)};
   }
-  completion run(op direction, std::span<const slice> slices, const submit_options& options = {}) {
+  LADING_NOINLINE completion run(op direction, std::span<const slice> slices, const submit_options& options = {}) {
     auto running = near->submit(to_far, direction, slices, options);
     if (!running) return completion{.status = fail(running.error()), .failed = static_cast<std::uint32_t>(slices.size()), .first_failed = 0};
     return finish(*running);
