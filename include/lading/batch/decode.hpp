@@ -94,7 +94,7 @@ class batch_decoder {
 
   [[nodiscard]] result<void> decode_items(std::size_t index, T& value, const unpacked& items) const {
     decode_state state = state_for(items, limits_);
-    if (!decode_frames(value, items, state)) [[unlikely]]
+    if (!decode_frames(value, state)) [[unlikely]]
       return fail(state.failed.with_item(index));
     return {};
   }
@@ -240,8 +240,10 @@ template <class T, class Layout = layout::aligned, class Buffers>
   requires frame_range<Buffers>
 [[nodiscard]] result<std::vector<T>> batch_decode_from(const Buffers& buffers, const batch_options& options = {}) {
   static_assert(packed_layout<Layout>, "lading: the layout does not satisfy packed_layout; layout::aligned is one to copy");
-  static_assert(std::default_initializable<T>, "lading: decoding needs a default constructor: add one, or wrap the type in a struct that has one");
-  return detail::batch_decoder<T, Layout, Buffers>(buffers, options).decode(options);
+  static_assert(
+      std::default_initializable<T>,
+      "lading: a batch is decoded into a vector of Ts made first, so T needs a default constructor: add one, or decode each buffer by itself");
+  if constexpr (std::default_initializable<T>) return detail::batch_decoder<T, Layout, Buffers>(buffers, options).decode(options);
 }
 
 /// The same for what batch_encode_into returned.

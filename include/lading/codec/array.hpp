@@ -55,7 +55,7 @@ struct wire<T, kind::array> {
     else
       return sizeof(T) == wire_size && std::is_trivially_copyable_v<T>;
   }
-  static constexpr bool image = is_image(), dense = image && detail::dense<element>;
+  static constexpr bool image = is_image(), dense = image && detail::dense<element>, solid = count != 0 && detail::solid<element>;
 
   static consteval void tag(auto& hash) {
     hash.add('a');

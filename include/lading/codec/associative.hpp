@@ -88,7 +88,7 @@ struct wire_associative {
     if (at == nullptr) [[unlikely]]
       return nullptr;
     if (count == out_of_band_mark) [[unlikely]]
-      return in.fail(errc::not_canonical, at, "only contiguous numbers travel out of band");
+      return in.fail(errc::not_canonical, at, "keys and values do not travel out of band");
     value.clear();
     if constexpr (requires { value.reserve(std::size_t{count}); }) {
       const std::size_t affordable = allowance(in, at) / (sizeof(typename T::value_type) + 2 * sizeof(void*));

@@ -131,7 +131,8 @@ template <std::size_t Align>
   return Align == 1 || reinterpret_cast<std::uintptr_t>(at) % Align == 0;
 }
 
-inline constexpr const char* misaligned_view = "a view would be unaligned: let the buffer begin at a multiple of 64, or decode owning values";
+inline constexpr const char* misaligned_view =
+    "a view would be unaligned: pack in layout::aligned into a buffer that begins at a multiple of 64, or decode owning values";
 
 /// Up to this many bytes may be set aside for elements before they have been read: memory stays within a small multiple of the input.
 LADING_ALWAYS_INLINE std::size_t allowance(const reader& in, const std::byte* at) noexcept { return 2 * in.left(at) + 4096; }

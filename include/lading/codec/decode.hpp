@@ -28,14 +28,14 @@ template <frame_range Frames>
           .frame_count = std::size(source)};
 }
 
-/// Reads `value` from all of `source`'s frames.
-template <class T, frame_range Frames>
-[[nodiscard]] bool decode_frames(T& value, const Frames& source, decode_state& state) {
+/// Reads the head by read(head), and sees that there is one and that no frame is left.
+template <class Read>
+[[nodiscard]] bool decode_head(decode_state& state, Read&& read) {
   if (state.frame_count == 0) {
     state.fail(errc::truncated, {.needed = 1, .available = 0, .what = "there is no frame, so no head"});
     return false;
   }
-  if (!decode_whole(value, state.frame_at(&source, 0), state)) return false;
+  if (!read(state.frame_at(state.frames, 0))) return false;
   if (state.next_frame != state.frame_count) {
     state.fail(
         errc::trailing_bytes,
@@ -43,6 +43,27 @@ template <class T, frame_range Frames>
     return false;
   }
   return true;
+}
+
+/// Reads `value` from all the frames of `state`.
+template <class T>
+[[nodiscard]] bool decode_frames(T& value, decode_state& state) {
+  return decode_head(state, [&](bytes_view head) LADING_FLATTEN_LAMBDA { return decode_whole(value, head, state); });
+}
+
+template <class T>
+  requires std::default_initializable<T>
+[[nodiscard]] LADING_ALWAYS_INLINE result<T> new_value_of_frames(decode_state& state) {
+  result<T> made(in_place);
+  if (!decode_frames(*made, state)) [[unlikely]]
+    made = fail(state.failed);
+  return made;
+}
+template <class T>
+[[nodiscard]] result<T> new_value_of_frames(decode_state& state) {
+  result<T> made = fail(errc::invalid_value);
+  if (!decode_head(state, [&](bytes_view head) { return make_whole(made, head, state); })) made = fail(state.failed);
+  return made;
 }
 
 }  // namespace detail
@@ -56,12 +77,8 @@ template <class T, frame_range Frames>
 template <class T, class Frames>
 [[nodiscard]] result<T> decode(const Frames& source, const decode_limits& limits = {}) {
   static_assert(frame_range<Frames>, "lading: frames are a sized random-access range of bytes_view; decode_from reads a single stream");
-  static_assert(std::default_initializable<T>, "lading: decoding needs a default constructor: add one, or wrap the type in a struct that has one");
   detail::decode_state state = detail::state_for(source, limits);
-  result<T> decoded{T{}};
-  if (!detail::decode_frames(*decoded, source, state)) [[unlikely]]
-    decoded = fail(state.failed);
-  return decoded;
+  return detail::new_value_of_frames<T>(state);
 }
 
 template <class T, class Frames>

@@ -27,6 +27,7 @@ struct wire<T, kind::hook> {
   }
   static constexpr std::size_t wire_size = least(), min_size = least(), wire_align = alignment();  // wire_size, wire_align: where fixed
   static constexpr bool image = false, dense = false;                                              // the type's own invariant has to see every value
+  static constexpr bool solid = detail::solid<inner>;
   static consteval void tag(auto&) {}
   static constexpr void mask(unsigned char*) noexcept {}
 

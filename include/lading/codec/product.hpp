@@ -133,6 +133,9 @@ struct wire<T, kind::product> {
       return false;
   }
   static constexpr bool dense = is_dense_image();
+  static constexpr bool solid = []<class... Fields>(type_list<Fields...>) {
+    return wire_size != 0 && (detail::solid<Fields> && ...) && (std::size_t{0} + ... + min_wire_size<Fields>()) == wire_size;
+  }(parts{});
 
   static constexpr void mask(unsigned char* bytes) noexcept {
     [&]<class... Fields, std::size_t... Index>(type_list<Fields...>, std::index_sequence<Index...>) {

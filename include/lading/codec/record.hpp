@@ -41,6 +41,18 @@ consteval bool is_dense() {
 template <class T>
 inline constexpr bool dense = is_dense<T>();
 
+/// The wire bytes of a T are all numbers: no padding, no bools. Says nothing of the host's object; a sequence of these may be a frame.
+template <class T>
+consteval bool is_solid() {
+  if constexpr (!wire_of<T>::fixed)
+    return false;
+  else
+    return wire_of<T>::solid;
+}
+
+template <class T>
+inline constexpr bool solid = is_solid<T>();
+
 /// Copied whole, perhaps under a mask.
 template <class T>
 consteval bool is_whole() {
@@ -61,7 +73,7 @@ inline constexpr bool whole = is_whole<T>();
 template <class T>
 LADING_ALWAYS_INLINE bool layout_matches() noexcept {
   if constexpr (is_product<T>) {
-    alignas(T) static constexpr unsigned char stand_in[sizeof(T)]{};
+    alignas(T) static unsigned char stand_in[sizeof(T)];  // not const: without optimisation it costs no space in the file
     // Safety: aggregates are implicit-lifetime types, so the array holds one; only addresses of its fields are used.
     return wire_of<T>::offsets_match(*reinterpret_cast<const T*>(stand_in));
   } else if constexpr (kind_of<std::remove_cv_t<T>>() == kind::array) {
@@ -114,7 +126,8 @@ struct masked {
 
   template <class Use>
   LADING_ALWAYS_INLINE static void for_each_word(Use&& use) noexcept {
-    constexpr std::size_t wides = sizeof(T) / (sizeof(wide)), rest = wides * sizeof(wide), words = (sizeof(T) - rest) / 8, tail = sizeof(T) % 8;
+    constexpr std::size_t object = sizeof(T), wides = object / sizeof(wide), rest = wides * sizeof(wide), words = (object - rest) / 8,
+                          tail = object % 8;
     [&]<std::size_t... Index>(std::index_sequence<Index...>)
         LADING_FLATTEN_LAMBDA { (use.template operator()<wide>(Index * sizeof(wide), sizeof(wide)), ...); }(std::make_index_sequence<wides>{});
     [&]<std::size_t... Index>(std::index_sequence<Index...>)
@@ -132,13 +145,15 @@ template <class T>
     return masked<T>::valid(from);
 }
 
-/// The T that valid bytes hold.
+/// Copies the bytes of a whole T, then checks the copy: a peer may be writing the source. False leaves a value of zeros.
 template <class T>
-[[nodiscard]] LADING_ALWAYS_INLINE T copy_whole(const std::byte* from) noexcept {
-  T value;
-  // Safety: whole implies trivially copyable, and every bit of the mask may be set in a value.
+[[nodiscard]] LADING_ALWAYS_INLINE bool load_whole(const std::byte* from, T& value) noexcept {
+  // Safety: whole implies trivially copyable, and what no value sets is found before anyone can look.
   std::memcpy(static_cast<void*>(&value), from, sizeof(T));
-  return value;
+  if (all_valid<T>(reinterpret_cast<const std::byte*>(&value))) [[likely]]
+    return true;
+  std::memset(static_cast<void*>(&value), 0, sizeof(T));
+  return false;
 }
 
 /// Writes a fixed-size value; the caller has made sure of wire_size bytes.
@@ -165,11 +180,7 @@ template <class T>
                 "lading: a const or reference field cannot be decoded: make it a plain value, or map the type with lading::codec<T>");
   if constexpr (whole<T>) {
     if (layout_matches<T>()) [[likely]] {
-      if (!all_valid<T>(from)) [[unlikely]]
-        return false;
-      // Safety: whole implies trivially copyable, and every bit of the mask may be set in a value.
-      std::memcpy(static_cast<void*>(&value), from, sizeof(T));
-      return true;
+      return load_whole(from, value);
     }
   }
   return Wire::load(from, in, value);

@@ -32,7 +32,7 @@ struct wire<T, kind::number> {
   static constexpr std::size_t wire_size = sizeof(T);
   static constexpr std::size_t wire_align = sizeof(T) < 16 ? sizeof(T) : 16;
   static constexpr bool image = little_endian_host && alignof(T) <= wire_align;
-  static constexpr bool dense = value_bytes<T>() == sizeof(T);
+  static constexpr bool dense = value_bytes<T>() == sizeof(T), solid = dense;
   static_assert((sizeof(T) & (sizeof(T) - 1)) == 0, "lading: numbers of this width have no wire format: use a standard width");
 
   static constexpr char letter() noexcept {
@@ -76,7 +76,7 @@ struct wire<bool, kind::boolean> {
   using parts = type_list<>;
   static constexpr bool fixed = true;
   static constexpr std::size_t wire_size = 1, wire_align = 1;
-  static constexpr bool image = sizeof(bool) == 1, dense = false;
+  static constexpr bool image = sizeof(bool) == 1, dense = false, solid = false;
   static consteval void tag(auto& hash) { hash.add('b'); }
   static constexpr void mask(unsigned char* bytes) noexcept { bytes[0] = 1; }
   LADING_ALWAYS_INLINE static void store(std::byte* to, bool value) noexcept { *to = static_cast<std::byte>(value); }
@@ -110,7 +110,7 @@ struct wire<T, kind::complex> {
   using parts = type_list<number>;
   static constexpr bool fixed = true;
   static constexpr std::size_t wire_size = 2 * sizeof(number), wire_align = wire<number>::wire_align;
-  static constexpr bool image = wire<number>::image && std::is_trivially_copyable_v<T>, dense = wire<number>::dense;
+  static constexpr bool image = wire<number>::image && std::is_trivially_copyable_v<T>, dense = wire<number>::dense, solid = dense;
   static consteval void tag(auto& hash) {
     hash.add('a');
     hash.add_number(2);
@@ -136,7 +136,7 @@ template <class T>
 struct wire<T, kind::bitset> {
   using parts = type_list<>;
   static constexpr std::size_t bits = T{}.size();
-  static constexpr bool fixed = true, image = false, dense = false;
+  static constexpr bool fixed = true, image = false, dense = false, solid = false;
   static constexpr std::size_t wire_size = (bits + 7) / 8, wire_align = 1;
   static consteval void tag(auto& hash) {
     hash.add('B');
@@ -144,7 +144,7 @@ struct wire<T, kind::bitset> {
   }
   static constexpr void mask(unsigned char*) noexcept {}
   static void store(std::byte* to, const T& value) noexcept {
-    std::memset(to, 0, wire_size);
+    if constexpr (wire_size != 0) std::memset(to, 0, wire_size);  // without bits `to` may be null
     for (std::size_t i = 0; i < bits; ++i) to[i / 8] |= static_cast<std::byte>(static_cast<unsigned>(value[i]) << (i % 8));
   }
   static bool load(const std::byte* from, const reader&, T& value) noexcept {

@@ -159,7 +159,7 @@ struct wire<T, kind::sequence> : sequence_writing<T> {
       if (at == nullptr) [[unlikely]]
         return nullptr;
       if (count == out_of_band_mark) [[unlikely]]
-        return in.fail(errc::not_canonical, at, "only contiguous numbers travel out of band");
+        return in.fail(errc::not_canonical, at, "elements of variable size do not travel out of band");
       at = get_elements(at, in.deeper(), value, count);
       if (at == nullptr) [[unlikely]]
         return nullptr;
@@ -248,8 +248,8 @@ struct wire<T, kind::sequence> : sequence_writing<T> {
   }
 
   [[nodiscard]] LADING_NOINLINE static const std::byte* get_from_frame(const std::byte* at, reader in, T& value) {
-    if constexpr (!dense<element>) {
-      return in.fail(errc::not_canonical, at, "only contiguous numbers travel out of band");
+    if constexpr (!solid<element>) {
+      return in.fail(errc::not_canonical, at, "elements with padding or bools do not travel out of band");
     } else {
       bytes_view frame;
       if (!base::take_elements(at, in, frame)) return nullptr;
@@ -291,8 +291,7 @@ struct wire<T, kind::view> : sequence_writing<T> {
   [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get_within(const std::byte* at, const reader& in, T& value) {
     static_assert(std::is_constructible_v<T, const element*, std::size_t> && of_any_length(),
                   "lading: a decoded view only reads: use std::span<const T> without a fixed extent, or std::string_view");
-    static_assert(borrowable(),
-                  "lading: these elements have another layout on the wire, so they cannot be borrowed: decode into a std::vector");
+    static_assert(borrowable(), "lading: these elements have another layout on the wire, so they cannot be borrowed: decode into a std::vector");
     std::uint32_t count;
     at = get_count_within<base::align(), wire_of<element>::wire_size, Rest>(at, in, count);
     if (at == nullptr) [[unlikely]]
@@ -324,8 +323,8 @@ struct wire<T, kind::view> : sequence_writing<T> {
   }
 
   [[nodiscard]] LADING_NOINLINE static const std::byte* get_from_frame(const std::byte* at, reader in, T& value) {
-    if constexpr (!dense<element>) {
-      return in.fail(errc::not_canonical, at, "only contiguous numbers travel out of band");
+    if constexpr (!solid<element>) {
+      return in.fail(errc::not_canonical, at, "elements with padding or bools do not travel out of band");
     } else {
       bytes_view frame;
       if (!base::take_elements(at, in, frame)) return nullptr;

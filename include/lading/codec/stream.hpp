@@ -37,24 +37,50 @@ template <class Read>
   return false;
 }
 
+/// Whether the views in a T may point into `source`.
+template <class T>
+[[nodiscard]] LADING_ALWAYS_INLINE bool can_borrow(bytes_view source, decode_state& state) noexcept {
+  if (is_aligned<borrowed_align<T>>(source.data())) [[likely]]
+    return true;
+  state.fail(errc::misaligned, {.needed = borrowed_align<T>, .what = misaligned_view});
+  return false;
+}
+
 /// Reads `value` from a whole stream or head.
 template <class T>
 [[nodiscard]] LADING_ALWAYS_INLINE bool decode_whole(T& value, bytes_view source, decode_state& state) {
   const reader in{source.data(), source.data() + source.size(), &state, state.limits.max_depth};
-  if (!is_aligned<borrowed_align<T>>(source.data())) [[unlikely]] {
-    state.fail(errc::misaligned, {.needed = borrowed_align<T>, .offset = 0, .what = misaligned_view});
+  if (!can_borrow<T>(source, state)) [[unlikely]]
     return false;
-  }
   return guarded(state, [&]() LADING_FLATTEN_LAMBDA { return consumed(get(source.data(), in, value), in); });
 }
 
-/// Whether `source` is the bytes of one T that is copied whole.
+/// The same for a T without a default constructor, which its codec<T> makes.
 template <class T>
-[[nodiscard]] LADING_ALWAYS_INLINE bool holds_one(bytes_view source) noexcept {
-  return source.size() == sizeof(T) && all_valid<T>(source.data());
+[[nodiscard]] bool make_whole(result<T>& made, bytes_view source, decode_state& state) {
+  const reader in{source.data(), source.data() + source.size(), &state, state.limits.max_depth};
+  if (!can_borrow<T>(source, state)) return false;
+  return guarded(state, [&] { return consumed(get_new<T>(source.data(), in, [&](T&& value) { return made = std::move(value), true; }), in); });
 }
 
-/// The error for which holds_one was false.
+/// The T that a whole stream or head holds, made in the result: it may be too large for a second one on the stack. (A function of its own,
+/// because g++ constructs only a variable of the outermost block in place.)
+template <class T>
+  requires std::default_initializable<T>
+[[nodiscard]] LADING_ALWAYS_INLINE result<T> new_value(decode_state& state, bytes_view source) {
+  result<T> made(in_place);
+  if (!decode_whole(*made, source, state)) [[unlikely]]
+    made = fail(state.failed);
+  return made;
+}
+template <class T>
+[[nodiscard]] result<T> new_value(decode_state& state, bytes_view source) {
+  result<T> made = fail(errc::invalid_value);
+  if (!make_whole(made, source, state)) made = fail(state.failed);
+  return made;
+}
+
+/// The error for which a T that is copied whole could not be.
 template <class T>
 [[nodiscard]] LADING_COLD error why_not(bytes_view source, const decode_limits& limits) {
   if (source.size() < sizeof(T))
@@ -107,31 +133,20 @@ template <class T>
 /// Errors:     truncated, trailing_bytes, invalid_value, not_canonical, misaligned (views), limit_exceeded, no_memory (std::bad_alloc and
 ///             std::length_error of containers; other exceptions of user types pass through).
 /// Lifetime:   a T with views (std::string_view, std::span, tensor_view) borrows `source`; a temporary one is rejected at compile time.
-/// Complexity: one pass. Memory: within a factor that follows from T alone of source.size(), checked before it is allocated.
+/// Complexity: one pass. Memory: within a factor that follows from T alone of source.size(), checked before it is allocated. The T is
+///             returned by value, so one with megabytes in std::array lies on the stack: decode_into reads into one that lies elsewhere.
 template <class T>
 [[nodiscard]] result<T> decode_from(bytes_view source, const decode_limits& limits = {}) {
   if constexpr (detail::whole<T> && std::is_trivially_default_constructible_v<T>) {
     if (detail::layout_matches<T>()) [[likely]] {
-      if (detail::holds_one<T>(source)) [[likely]]
-        return detail::copy_whole<T>(source.data());
+      T value;
+      if (source.size() == sizeof(T) && detail::load_whole(source.data(), value)) [[likely]]
+        return value;
       return fail(detail::why_not<T>(source, limits));
     }
   }
   detail::decode_state state{.limits = limits};
-  if constexpr (std::default_initializable<T>) {
-    result<T> decoded{T{}};
-    if (!detail::decode_whole(*decoded, source, state)) [[unlikely]]
-      decoded = fail(state.failed);
-    return decoded;
-  } else {
-    result<T> decoded = fail(errc::invalid_value);
-    const detail::reader in{source.data(), source.data() + source.size(), &state, limits.max_depth};
-    const bool done = detail::guarded(state, [&] {
-      return detail::consumed(detail::get_new<T>(source.data(), in, [&](T&& made) { return decoded = std::move(made), true; }), in);
-    });
-    if (!done) return fail(state.failed);
-    return decoded;
-  }
+  return detail::new_value<T>(state, source);
 }
 
 /// As decode_from, into an existing object: what it has allocated is used again. On error `value` is valid but unspecified.
@@ -139,11 +154,9 @@ template <class T>
 [[nodiscard]] result<void> decode_into(T& value, bytes_view source, const decode_limits& limits = {}) {
   if constexpr (detail::whole<T>) {
     if (detail::layout_matches<T>()) [[likely]] {
-      if (!detail::holds_one<T>(source)) [[unlikely]]
-        return fail(detail::why_not<T>(source, limits));
-      // Safety: whole implies trivially copyable, and the bytes have been checked.
-      std::memcpy(static_cast<void*>(&value), source.data(), sizeof(T));
-      return {};
+      if (source.size() == sizeof(T) && detail::load_whole(source.data(), value)) [[likely]]
+        return {};
+      return fail(detail::why_not<T>(source, limits));
     }
   }
   detail::decode_state state{.limits = limits};

@@ -19,7 +19,7 @@ namespace lading::detail {
 ///   tag(hash)             feeds what distinguishes the kind to the schema; the parts follow
 ///
 /// and where fixed:         wire_size, wire_align (inside records and arrays), image (the host's object bytes are the wire bytes, once masked),
-///                          mask(bytes) (which bits a value may set), store(to, value), load(from, reader, value) -> bool;
+///                          solid (its wire bytes hold neither padding nor bools), mask(bytes) (which bits a value may set), store(to, value), load(from, reader, value) -> bool;
 /// otherwise:              min_size, measure(offset, planner, value) -> offset, put(to, writer, value), get(from, reader, value).
 ///
 /// Positions are checked by the caller for fixed types and by the type itself otherwise.
@@ -28,7 +28,7 @@ struct wire {
   static_assert(diagnose_unknown<T>());
   // What follows only keeps the compiler from saying more.
   using parts = type_list<>;
-  static constexpr bool fixed = true, image = false, borrows = false, owns_payload = false;
+  static constexpr bool fixed = true, image = false, solid = false, borrows = false, owns_payload = false;
   static constexpr std::size_t wire_size = 1, wire_align = 1, min_size = 1;
   static consteval void tag(auto&) {}
   static constexpr void mask(unsigned char*) noexcept {}

@@ -25,6 +25,10 @@ using result = std::expected<T, error>;
 
 /// What converts to the failed state of any result<T>.
 using failure = std::unexpected<error>;
+
+namespace detail {
+using std::in_place;
+}
 #else
 /// A value, or the error that says why there is none.
 template <class T>
@@ -32,6 +36,10 @@ using result = tl::expected<T, error>;
 
 /// What converts to the failed state of any result<T>.
 using failure = tl::unexpected<error>;
+
+namespace detail {
+using tl::in_place;
+}
 #endif
 
 /// The failed state of any result<T>: `return fail(errc::invalid_value);`

@@ -44,7 +44,7 @@ struct packed_header {
 
 /// A form of packed buffers: a header, a table with an entry for each payload, then the payloads in order, each at the next multiple of
 /// payload_alignment, with zeros between. The layout says how header and entries are spelled; sizes, places, bounds and checksums are
-/// computed for it. layout::aligned and layout::transfer_queue are models to copy; README of the tests has a third.
+/// computed for it. layout::aligned and layout::transfer_queue are models to copy; tests/pack/layout_test.cpp has a third.
 ///
 ///   header_size, entry_size   bytes of the header and of one table entry, both at least 1
 ///   payload_alignment         a power of two
