@@ -153,7 +153,6 @@ class loopback_driver final : public driver {
     if (front_.token == nullptr && !next_in_queue()) return 0;
     batch slices(*front_.token);
     const bool put = slices.direction() == op::put;
-    const copy_mode mode = slices.total_bytes() >= streaming_batch ? copy_mode::streaming : copy_mode::cached;
     pieces_.clear();
     for (std::uint64_t bytes = 0; front_.slice < slices.size() && bytes < round_bytes && pieces_.size() < round_pieces;) {
       const posted_slice each = slices[front_.slice];
@@ -171,7 +170,7 @@ class loopback_driver final : public driver {
     }
     // The copies cannot fail, and so the run cannot.
     static_cast<void>(pool_->run(pieces_.size(), workers_, [&](std::size_t index) noexcept {
-      copy_bytes(pieces_[index].target, pieces_[index].source, pieces_[index].size, mode);
+      copy_bytes(pieces_[index].target, pieces_[index].source, pieces_[index].size, mode_of(slices, pieces_[index].size));
     }));
     const std::size_t happened = pieces_.size();
     if (front_.slice == slices.size()) finish_front(errc{});
@@ -194,7 +193,13 @@ class loopback_driver final : public driver {
   static constexpr std::uint64_t piece_bytes = std::uint64_t{256} << 10;
   static constexpr std::uint64_t round_bytes = std::uint64_t{32} << 20;  // some milliseconds, after which a cancel or deadline is seen
   static constexpr std::size_t round_pieces = 4096;
-  static constexpr std::uint64_t streaming_batch = std::uint64_t{4} << 20;
+  // A batch that is larger than what the caches keep bypasses them, in slices that are long enough to gain by it.
+  static constexpr std::uint64_t streaming_batch = std::uint64_t{16} << 20;
+  static constexpr std::uint64_t streaming_slice = std::uint64_t{16} << 10;
+
+  static copy_mode mode_of(const batch& slices, std::uint64_t size) noexcept {
+    return slices.total_bytes() >= streaming_batch && size >= streaming_slice ? copy_mode::streaming : copy_mode::cached;
+  }
 
   static std::byte* local_of(const posted_slice& each) noexcept { return each.local.bytes.data() + each.local_offset; }
   static std::byte* remote_of(const posted_slice& each) noexcept { return static_cast<loopback_remote&>(*each.remote.key).data + each.remote_offset; }
@@ -205,6 +210,7 @@ class loopback_driver final : public driver {
     remote_region_id last_remote{};
     std::byte* local = nullptr;
     std::byte* remote = nullptr;
+    const bool streaming = slices.total_bytes() >= streaming_batch;
     for (std::size_t i = first; i < slices.size(); ++i) {
       const slice& each = slices.raw(i);
       if (each.local != last_local || each.remote != last_remote) {
@@ -214,11 +220,10 @@ class loopback_driver final : public driver {
         last_local = each.local;
         last_remote = each.remote;
       }
-      if constexpr (Put) {
-        copy_bytes(remote + each.remote_offset, local + each.local_offset, static_cast<std::size_t>(each.size));
-      } else {
-        copy_bytes(local + each.local_offset, remote + each.remote_offset, static_cast<std::size_t>(each.size));
-      }
+      std::byte* const here = local + each.local_offset;
+      std::byte* const there = remote + each.remote_offset;
+      copy_bytes(Put ? there : here, Put ? here : there, static_cast<std::size_t>(each.size),
+                 streaming && each.size >= streaming_slice ? copy_mode::streaming : copy_mode::cached);
     }
   }
 
