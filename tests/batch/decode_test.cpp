@@ -64,23 +64,20 @@ void comes_back(const std::vector<T>& objects) {
   EXPECT_EQ(*from_copies, objects);
 }
 
-template <class T>
-void comes_back_in_both_layouts(const std::vector<T>& objects) {
-  comes_back<lading::layout::aligned>(objects);
-  comes_back<lading::layout::transfer_queue>(objects);
+TEST(batch_decode, undoes_encoding_in_both_layouts) {
+  for (const auto& sizes : {many_sizes(30, 30'000), std::vector<std::size_t>{9 << 20, 10, 3 << 20}, std::vector<std::size_t>{}}) {
+    comes_back<lading::layout::aligned>(samples(sizes));
+    comes_back<lading::layout::transfer_queue>(samples(sizes));
+  }
 }
 
-TEST(batch_decode, undoes_encoding_for_many_types) {
-  comes_back_in_both_layouts(samples(many_sizes(30, 30'000)));
-  comes_back_in_both_layouts(samples({9 << 20, 10, 3 << 20}));
-  comes_back_in_both_layouts(tokens(2000, 4000));
-  comes_back_in_both_layouts(std::vector<int>{1, -2, 3});
-  comes_back_in_both_layouts(std::vector<nothing>(10));
-  comes_back_in_both_layouts(std::vector<std::string>{"", "a", std::string(100'000, 'b')});
-  comes_back_in_both_layouts(std::vector<std::vector<double>>(5, std::vector<double>(300'000, 1.5)));
-  comes_back_in_both_layouts(std::vector<std::map<std::string, std::vector<int>>>(3, {{"a", {1, 2}}, {"b", {}}}));
-  comes_back_in_both_layouts(std::vector<std::optional<std::string>>{std::nullopt, "x"});
-  comes_back_in_both_layouts(std::vector<sample>{});
+// Each type costs seconds to compile under sanitizers; the codec's own tests have all of them.
+TEST(batch_decode, undoes_encoding_of_other_types) {
+  comes_back<lading::layout::aligned>(tokens(2000, 4000));
+  comes_back<lading::layout::aligned>(std::vector<int>{1, -2, 3});
+  comes_back<lading::layout::aligned>(std::vector<nothing>(10));
+  comes_back<lading::layout::aligned>(std::vector<std::string>{"", "a", std::string(100'000, 'b')});
+  comes_back<lading::layout::aligned>(std::vector<std::vector<double>>(5, std::vector<double>(300'000, 1.5)));
 }
 
 TEST(batch_decode, tensors_come_back) {

@@ -24,15 +24,22 @@ namespace lading {
 
 namespace detail {
 
-/// The steps of batch_decode_from. Buffers: a frame_range.
-template <class T, packed_layout Layout, class Buffers>
+/// Packed buffers of any range, so that decoding is compiled once for each type and layout.
+struct buffer_list {
+  const void* range = nullptr;
+  bytes_view (*at)(const void* range, std::size_t index) = nullptr;
+  std::size_t count = 0;
+};
+
+/// The steps of batch_decode_from.
+template <class T, packed_layout Layout>
 class batch_decoder {
  public:
-  batch_decoder(const Buffers& buffers, const batch_options& options)
+  batch_decoder(const buffer_list& buffers, const batch_options& options)
       : buffers_(buffers),
         limits_(options.limits),
         unpack_{.verify_checksum = options.verify_checksum, .strict = options.strict, .expected_schema = Layout::has_schema ? schema_of<T>() : 0},
-        count_(std::size(buffers)) {}
+        count_(buffers.count) {}
 
   [[nodiscard]] result<std::vector<T>> decode(const batch_options& options) {
     // A buffer too short for any T ends the batch before memory is set aside for those behind it.
@@ -84,7 +91,7 @@ class batch_decoder {
     large_buffer* large = nullptr;
   };
 
-  [[nodiscard]] bytes_view buffer_at(std::size_t index) const { return frame_of(buffers_, index); }
+  [[nodiscard]] bytes_view buffer_at(std::size_t index) const { return buffers_.at(buffers_.range, index); }
 
   [[nodiscard]] result<void> decode_one(std::size_t index, T& value, unpacked& items) const {
     if (const auto fine = unpacker::unpack<Layout>(buffer_at(index), unpack_, items); !fine) [[unlikely]]
@@ -197,35 +204,21 @@ class batch_decoder {
 
   static constexpr std::uint64_t no_item = error_details::unset;
 
-  const Buffers& buffers_;
+  buffer_list buffers_;
   decode_limits limits_;
   unpack_options unpack_;
   std::size_t count_;
   std::vector<large_buffer> large_;
 };
 
-/// The exact buffers of a batch, seen as a range of bytes_view.
-class exact_buffers {
- public:
-  class iterator {
-   public:
-    explicit iterator(const packed_batch& batch) noexcept : batch_(&batch) {}
-    [[nodiscard]] bytes_view operator[](std::ptrdiff_t index) const noexcept {
-      const auto i = static_cast<std::size_t>(index);
-      return batch_->buffers[i].first(batch_->sizes[i]);
-    }
-
-   private:
-    const packed_batch* batch_;
-  };
-
-  explicit exact_buffers(const packed_batch& batch) noexcept : batch_(batch) {}
-  [[nodiscard]] std::size_t size() const noexcept { return batch_.buffers.size(); }
-  [[nodiscard]] iterator begin() const noexcept { return iterator(batch_); }
-
- private:
-  const packed_batch& batch_;
-};
+template <class T, class Layout>
+[[nodiscard]] result<std::vector<T>> decode_batch(const buffer_list& buffers, const batch_options& options) {
+  static_assert(packed_layout<Layout>, "lading: the layout does not satisfy packed_layout; layout::aligned is one to copy");
+  static_assert(
+      std::default_initializable<T>,
+      "lading: a batch is decoded into a vector of Ts made first, so T needs a default constructor: add one, or decode each buffer by itself");
+  if constexpr (std::default_initializable<T>) return batch_decoder<T, Layout>(buffers, options).decode(options);
+}
 
 }  // namespace detail
 
@@ -239,11 +232,8 @@ class exact_buffers {
 template <class T, class Layout = layout::aligned, class Buffers>
   requires frame_range<Buffers>
 [[nodiscard]] result<std::vector<T>> batch_decode_from(const Buffers& buffers, const batch_options& options = {}) {
-  static_assert(packed_layout<Layout>, "lading: the layout does not satisfy packed_layout; layout::aligned is one to copy");
-  static_assert(
-      std::default_initializable<T>,
-      "lading: a batch is decoded into a vector of Ts made first, so T needs a default constructor: add one, or decode each buffer by itself");
-  if constexpr (std::default_initializable<T>) return detail::batch_decoder<T, Layout, Buffers>(buffers, options).decode(options);
+  const auto at = [](const void* range, std::size_t index) { return detail::frame_of(*static_cast<const Buffers*>(range), index); };
+  return detail::decode_batch<T, Layout>({&buffers, at, std::size(buffers)}, options);
 }
 
 /// The same for what batch_encode_into returned.
@@ -262,7 +252,11 @@ template <class T, class Layout = layout::aligned>
                   {.needed = batch.sizes[i], .available = batch.buffers[i].size(), .item = i, .what = "a buffer is shorter than its size"});
     }
   }
-  return batch_decode_from<T, Layout>(detail::exact_buffers(batch), options);
+  const auto at = [](const void* range, std::size_t index) -> bytes_view {
+    const auto& exact = *static_cast<const packed_batch*>(range);
+    return exact.buffers[index].first(exact.sizes[index]);
+  };
+  return detail::decode_batch<T, Layout>({&batch, at, batch.buffers.size()}, options);
 }
 
 template <class T, class Layout = layout::aligned, class Buffers>
