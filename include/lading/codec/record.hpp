@@ -99,12 +99,34 @@ struct masked {
     });
   }
 
+  /// Copies and checks in one go: each word is read once, so that what was checked is what arrives, whoever writes the source meanwhile.
+  [[nodiscard]] LADING_ALWAYS_INLINE static bool load(void* to, const std::byte* from) noexcept {
+    auto* target = static_cast<std::byte*>(to);
+    return check([&]<class Word>(Word& bits, std::size_t at, std::size_t size) LADING_FLATTEN_LAMBDA {
+      std::memcpy(&bits, from + at, size);
+      std::memcpy(target + at, &bits, size);
+    });
+  }
+
   [[nodiscard]] LADING_ALWAYS_INLINE static bool valid(const std::byte* from) noexcept {
+    return check([&]<class Word>(Word& bits, std::size_t at, std::size_t size) LADING_FLATTEN_LAMBDA { std::memcpy(&bits, from + at, size); });
+  }
+
+ private:
+#if defined(__GNUC__) || defined(__clang__)
+  using wide = std::uint64_t __attribute__((vector_size(32)));
+#else
+  using wide = std::uint64_t;
+#endif
+
+  /// Whether the words that read(word, at, size) delivers have no bit that the mask forbids.
+  template <class Read>
+  [[nodiscard]] LADING_ALWAYS_INLINE static bool check(Read&& read) noexcept {
     wide stray{};
     std::uint64_t narrow_stray = 0;
     for_each_word([&]<class Word>(std::size_t at, std::size_t size) LADING_FLATTEN_LAMBDA {
       Word bits{}, allowed{};
-      std::memcpy(&bits, from + at, size);
+      read(bits, at, size);
       std::memcpy(&allowed, mask.data() + at, sizeof(Word));
       if constexpr (sizeof(Word) == sizeof(wide))
         stray |= bits & ~allowed;
@@ -116,13 +138,6 @@ struct masked {
     for (const std::uint64_t lane : lanes) narrow_stray |= lane;
     return narrow_stray == 0;
   }
-
- private:
-#if defined(__GNUC__) || defined(__clang__)
-  using wide = std::uint64_t __attribute__((vector_size(32)));
-#else
-  using wide = std::uint64_t;
-#endif
 
   template <class Use>
   LADING_ALWAYS_INLINE static void for_each_word(Use&& use) noexcept {
@@ -145,15 +160,19 @@ template <class T>
     return masked<T>::valid(from);
 }
 
-/// Copies the bytes of a whole T, then checks the copy: a peer may be writing the source. False leaves a value of zeros.
+/// Copies the bytes of a whole T. False where they are no value's; `value` is then zeros.
 template <class T>
 [[nodiscard]] LADING_ALWAYS_INLINE bool load_whole(const std::byte* from, T& value) noexcept {
   // Safety: whole implies trivially copyable, and what no value sets is found before anyone can look.
-  std::memcpy(static_cast<void*>(&value), from, sizeof(T));
-  if (all_valid<T>(reinterpret_cast<const std::byte*>(&value))) [[likely]]
+  if constexpr (wire_of<T>::dense) {
+    std::memcpy(static_cast<void*>(&value), from, sizeof(T));
     return true;
-  std::memset(static_cast<void*>(&value), 0, sizeof(T));
-  return false;
+  } else {
+    if (masked<T>::load(&value, from)) [[likely]]
+      return true;
+    std::memset(static_cast<void*>(&value), 0, sizeof(T));
+    return false;
+  }
 }
 
 /// Writes a fixed-size value; the caller has made sure of wire_size bytes.
