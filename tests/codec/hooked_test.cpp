@@ -30,7 +30,7 @@ class port {
   }
   [[nodiscard]] std::uint16_t number() const { return number_; }
   friend bool operator==(const port&, const port&) = default;
-  friend auto operator<=>(const port&, const port&) = default;
+  [[maybe_unused]] friend auto operator<=>(const port&, const port&) = default;
 
  private:
   explicit port(std::uint16_t number) : number_(number) {}
@@ -44,7 +44,7 @@ class name {
   explicit name(std::string text) : text_(std::move(text)) {}
   [[nodiscard]] const std::string& text() const { return text_; }
   friend bool operator==(const name&, const name&) = default;
-  friend auto operator<=>(const name&, const name&) = default;
+  [[maybe_unused]] friend auto operator<=>(const name&, const name&) = default;
 
  private:
   std::string text_;
