@@ -4,11 +4,13 @@
 #include <string>
 #include <vector>
 
+#include <support/mapped_file.hpp>
 #include "arguments.hpp"
-#include "mapped_file.hpp"
 #include "report.hpp"
 
 namespace demo {
+
+using support::mapped_file;
 
 // What can be shipped. Each function ships all of it, verifies it, and tells how; it throws a problem where it cannot.
 

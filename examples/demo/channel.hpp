@@ -8,9 +8,12 @@
 #include <lading/lading.hpp>
 #include <lading/transports/loopback.hpp>
 
-#include "problem.hpp"
+#include <support/problem.hpp>
 
 namespace demo {
+
+using support::expect;
+using support::problem;
 
 /// Two endpoints in this process, a registered slab at each, and one batch of slots in them at the same places.
 class channel {

@@ -10,9 +10,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "problem.hpp"
+#include <support/problem.hpp>
 
 namespace demo {
+
+using support::problem;
 
 namespace {
 

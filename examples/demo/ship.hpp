@@ -8,13 +8,18 @@
 #include <string>
 #include <vector>
 
+#include <support/meter.hpp>
+#include <support/problem.hpp>
 #include "arguments.hpp"
 #include "channel.hpp"
-#include "meter.hpp"
-#include "problem.hpp"
 #include "report.hpp"
 
 namespace demo {
+
+using support::expect;
+using support::meter;
+using support::problem;
+using support::step;
 
 /// Runs a list of steps in rounds, and keeps the best time of each.
 class stopwatch {
@@ -37,7 +42,7 @@ class stopwatch {
     return done_++ < rounds_;
   }
   void write_to(report& told) const {
-    for (const step& row : rows_) told.add(row);
+    for (const step& row : rows_) told.steps.add(row);
   }
 
  private:

@@ -3,11 +3,16 @@
 #include <string>
 #include <vector>
 
+#include <support/rollout.hpp>
 #include "cargo.hpp"
-#include "rollout.hpp"
 #include "ship.hpp"
 
 namespace demo {
+
+using support::make_rollouts;
+using support::rollout;
+using support::rollout_plan;
+using support::rollout_view;
 
 void ship_rollouts(const arguments& given, report& told) {
   rollout_plan plan;

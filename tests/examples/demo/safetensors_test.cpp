@@ -10,7 +10,7 @@
 
 #include <gtest/gtest.h>
 
-#include "problem.hpp"
+#include <support/problem.hpp>
 
 namespace {
 
@@ -42,7 +42,7 @@ bool accepts(lading::bytes_view file) {
   try {
     for (const demo::file_tensor& each : read_safetensors("file", bytes)) EXPECT_TRUE(inside(each.data.bytes().value(), bytes)) << each.name;
     return true;
-  } catch (const demo::problem& why) {
+  } catch (const support::problem& why) {
     EXPECT_EQ(std::string_view(why.what()).substr(0, 36), "file: not a valid safetensors file: ");
     return false;
   }

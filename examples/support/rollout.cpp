@@ -7,7 +7,7 @@
 
 #include "problem.hpp"
 
-namespace demo {
+namespace support {
 
 namespace {
 
@@ -98,4 +98,4 @@ std::vector<rollout> make_rollouts(const rollout_plan& plan) {
 bool same(const rollout& sent, const rollout& received) { return same_rollout(sent, received); }
 bool same(const rollout& sent, const rollout_view& received) { return same_rollout(sent, received); }
 
-}  // namespace demo
+}  // namespace support

@@ -9,7 +9,7 @@
 
 #include <lading/core/result.hpp>
 
-namespace demo {
+namespace support {
 
 /// What ends the program: one line for whoever started it.
 class problem : public std::runtime_error {
@@ -31,4 +31,4 @@ T expect(lading::result<T> outcome, const char* doing, std::size_t index) {
   if constexpr (!std::is_void_v<T>) return std::move(*outcome);
 }
 
-}  // namespace demo
+}  // namespace support

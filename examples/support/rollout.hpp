@@ -12,7 +12,7 @@
 #include <lading/codec/tensor/jagged.hpp>
 #include <lading/codec/tensor/tensor.hpp>
 
-namespace demo {
+namespace support {
 
 /// One prompt and the responses that a policy gave to it, as a queue between generation and training holds it.
 struct rollout {
@@ -58,4 +58,4 @@ struct rollout_plan {
 [[nodiscard]] bool same(const rollout& sent, const rollout& received);
 [[nodiscard]] bool same(const rollout& sent, const rollout_view& received);
 
-}  // namespace demo
+}  // namespace support
