@@ -1,0 +1,272 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <lading/core/config.hpp>
+#include <lading/exchange/metrics.hpp>
+#include <lading/exchange/shared_memory.hpp>
+#include <lading/memory/copy.hpp>
+#include <lading/memory/worker_pool.hpp>
+#include <lading/transport/transfer.hpp>
+
+namespace lading {
+
+namespace detail {
+
+/// What one submission waits for: a transfer, or copies of this process.
+struct submitted_group {
+  /// The items [first, last) of the group came to lie in slices [first_slice, last_slice].
+  struct place {
+    std::size_t item, first_slice, last_slice;
+  };
+  struct copy {
+    reachable_memory *target, *source;
+    std::uint64_t target_offset, source_offset, size;
+  };
+
+  strategy how = strategy::transport;
+  transfer running;
+  std::vector<place> places;
+  std::uint64_t bytes = 0;
+  bool settled = false;
+
+  // Local copies.
+  std::vector<copy> copies;  // one for each slice
+  std::vector<bool> closed;  // of each copy: whether an owner had closed the memory
+  std::vector<std::shared_ptr<reachable_memory>> memories;
+  std::size_t next = 0;
+  std::chrono::steady_clock::time_point begun{};
+};
+
+/// All of one submission. One thread at a time.
+struct submission_state {
+  std::vector<submitted_group> groups;
+  std::vector<result<void>> results;
+  std::vector<strategy> strategies;  // of each item
+  std::vector<std::shared_ptr<void>> kept;
+  std::size_t open = 0;  // groups that are not settled
+  bool quarantined = false;
+};
+
+/// Submissions that their users have dropped: they run on, with the memory that they keep.
+class orphanage {
+ public:
+  void adopt(std::unique_ptr<submission_state> state) noexcept {
+    std::lock_guard held(mutex_);
+    LADING_TRY { states_.push_back(std::move(state)); }
+    LADING_CATCH_BAD_ALLOC(static_cast<void>(state.release()))  // its memory must not be freed under a transfer
+  }
+  [[nodiscard]] std::vector<std::unique_ptr<submission_state>> take() noexcept {
+    std::lock_guard held(mutex_);
+    return std::exchange(states_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<submission_state>> states_;
+};
+
+/// How copies inside the process are made.
+struct local_copying {
+  worker_pool* pool = nullptr;
+  std::size_t workers = 1;
+  static constexpr std::uint64_t piece_bytes = std::uint64_t{256} << 10;
+  static constexpr std::uint64_t round_bytes = std::uint64_t{32} << 20;
+  static constexpr std::uint64_t streaming_group = std::uint64_t{16} << 20;
+  static constexpr std::uint64_t streaming_slice = std::uint64_t{16} << 10;
+
+  /// Copies up to `limit` bytes of the group.
+  void advance(submitted_group& group, std::uint64_t limit = round_bytes) const noexcept {
+    const std::size_t first = group.next;
+    std::uint64_t bytes = 0;
+    while (group.next < group.copies.size() && (bytes == 0 || bytes < limit)) bytes += group.copies[group.next++].size;
+    const auto run = [&](std::size_t index) noexcept {
+      const submitted_group::copy& each = group.copies[index];
+      if (!each.target->enter()) return false;
+      const bool open = each.source->enter();
+      if (open) {
+        const bool streaming = group.bytes >= streaming_group && each.size >= streaming_slice;
+        copy_bytes(each.target->bytes().data() + each.target_offset, each.source->bytes().data() + each.source_offset,
+                   static_cast<std::size_t>(each.size), streaming ? copy_mode::streaming : copy_mode::cached);
+        each.source->leave();
+      }
+      each.target->leave();
+      return open;
+    };
+    if (pool == nullptr || workers <= 1 || bytes < 4 * piece_bytes) {
+      for (std::size_t i = first; i < group.next; ++i) {
+        if (!run(i)) group.closed[i] = true;
+      }
+      return;
+    }
+    std::atomic<bool> any_closed{false};
+    static_cast<void>(pool->run(group.next - first, workers, [&](std::size_t index) noexcept {
+      if (!run(first + index)) any_closed.store(true, std::memory_order_relaxed);
+    }));
+    // Which it was is not told apart: closing memory under a running batch is its owner's doing.
+    if (any_closed.load()) {
+      for (std::size_t i = first; i < group.next; ++i) group.closed[i] = true;
+    }
+  }
+};
+
+}  // namespace detail
+
+/// The future of submitted items, with a result for each.
+///
+/// Destroying one that runs lets it run on, and with it all that keep() got: no memory is freed under a transfer.
+/// Threads: one at a time.
+template <class Meter>
+class submission {
+ public:
+  submission() noexcept = default;
+  submission(submission&&) noexcept = default;
+  submission& operator=(submission&& other) noexcept {
+    std::swap(state_, other.state_);
+    std::swap(shared_, other.shared_);
+    return *this;
+  }
+  ~submission() {
+    if (state_ == nullptr) return;
+    static_cast<void>(progress());  // settles what has ended, and learns whether all its memory has come back
+    if (state_->open != 0 || (state_->quarantined && !state_->kept.empty())) shared_->orphans.adopt(std::move(state_));
+  }
+
+  /// Whether every item has ended. Makes no progress.
+  [[nodiscard]] bool is_ready() const noexcept {
+    if (state_ == nullptr) return true;
+    for (const detail::submitted_group& group : state_->groups) {
+      if (!ended(group)) return false;
+    }
+    return true;
+  }
+
+  /// Makes progress until every item has ended.
+  void wait() noexcept {
+    while (!progress()) {
+      for (detail::submitted_group& group : state_->groups) {
+        if (group.how == strategy::transport && !group.settled) {
+          static_cast<void>(group.running.wait());
+          break;
+        }
+      }
+    }
+  }
+
+  /// Makes progress until every item has ended or the time is up; returns is_ready(). A copy inside the process may outlast the time.
+  bool wait_for(std::chrono::nanoseconds timeout) noexcept {
+    const auto until = std::chrono::steady_clock::now() + timeout;
+    while (!progress()) {
+      const auto left = until - std::chrono::steady_clock::now();
+      if (left.count() <= 0) return is_ready();
+      for (detail::submitted_group& group : state_->groups) {
+        if (group.how == strategy::transport && !group.settled) {
+          static_cast<void>(group.running.wait_for(left));
+          break;
+        }
+      }
+    }
+    return true;
+  }
+
+  /// One round, without waiting: copies some, and settles what has ended; returns is_ready(). The transport's own progress is its owner's.
+  bool progress() noexcept {
+    if (state_ == nullptr) return true;
+    return advance(*state_, *shared_);
+  }
+
+  /// The result of each item, in their order; waits for them.
+  [[nodiscard]] const std::vector<result<void>>& get() & noexcept {
+    wait();
+    static const std::vector<result<void>> none;
+    return state_ == nullptr ? none : state_->results;
+  }
+  [[nodiscard]] std::vector<result<void>> get() && noexcept {
+    wait();
+    return state_ == nullptr ? std::vector<result<void>>{} : std::move(state_->results);
+  }
+
+  /// How each item is moved.
+  [[nodiscard]] std::span<const strategy> strategies() const noexcept { return state_ == nullptr ? std::span<const strategy>{} : state_->strategies; }
+
+  /// Whether slices are still with the transport although their transfer has ended: their memory is not free.
+  [[nodiscard]] bool quarantined() const noexcept { return state_ != nullptr && state_->quarantined; }
+
+  /// Ends the items as soon as that can be done.
+  void cancel() noexcept {
+    if (state_ == nullptr) return;
+    for (detail::submitted_group& group : state_->groups) {
+      if (group.how == strategy::transport && !group.settled) group.running.cancel();
+    }
+  }
+
+  /// Something that must live as long as the items move, such as leases of their memory.
+  void keep(std::shared_ptr<void> owner) {
+    if (state_ != nullptr) state_->kept.push_back(std::move(owner));
+  }
+
+  /// What its submitter and all its submissions share.
+  struct shared_part {
+    detail::orphanage orphans;
+    detail::local_copying copying;
+    Meter* meter = nullptr;
+  };
+
+  /// Settles what has ended; returns whether all has.
+  static bool advance(detail::submission_state& state, shared_part& shared) noexcept {
+    for (detail::submitted_group& group : state.groups) {
+      if (group.settled) continue;
+      if (group.how == strategy::local && group.next < group.copies.size()) shared.copying.advance(group);
+      if (!ended(group)) continue;
+      group.how == strategy::local ? settle_local(state, group, shared) : settle_transfer(state, group, shared);
+      group.settled = true;
+      --state.open;
+    }
+    return state.open == 0;
+  }
+
+ private:
+  template <class, class, class>
+  friend class basic_submitter;
+  submission(std::unique_ptr<detail::submission_state> state, std::shared_ptr<shared_part> shared) noexcept
+      : state_(std::move(state)), shared_(std::move(shared)) {}
+
+  static bool ended(const detail::submitted_group& group) noexcept {
+    return group.settled || (group.how == strategy::local ? group.next == group.copies.size() : group.running.ready());
+  }
+  static void settle_transfer(detail::submission_state& state, detail::submitted_group& group, shared_part& shared) noexcept {
+    const completion& how = group.running.how();
+    shared.meter->ended(stage::post, strategy::transport, how.posted);
+    shared.meter->ended(stage::transfer, strategy::transport, how.finished - how.posted, how.bytes);
+    state.quarantined = state.quarantined || how.quarantined;
+    for (const auto& place : group.places) {
+      bool arrived = true;
+      for (std::size_t i = place.first_slice; i <= place.last_slice && arrived; ++i) arrived = group.running.succeeded(i);
+      if (!arrived) {
+        const error why = how.status ? error(errc::backend_failure) : how.status.error();
+        state.results[place.item] = fail(why.with_item(place.item));
+      }
+    }
+  }
+  static void settle_local(detail::submission_state& state, detail::submitted_group& group, shared_part& shared) noexcept {
+    shared.meter->ended(stage::transfer, strategy::local, std::chrono::steady_clock::now() - group.begun, group.bytes);
+    for (const auto& place : group.places) {
+      for (std::size_t i = place.first_slice; i <= place.last_slice; ++i) {
+        if (group.closed[i])
+          state.results[place.item] = fail(errc::not_registered, {.item = place.item, .what = "its owner no longer shares the region"});
+      }
+    }
+    group.memories.clear();
+  }
+
+  std::unique_ptr<detail::submission_state> state_;
+  std::shared_ptr<shared_part> shared_;
+};
+
+}  // namespace lading

@@ -1,0 +1,260 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <lading/exchange/metrics.hpp>
+#include <lading/exchange/strategy.hpp>
+#include <lading/exchange/submission.hpp>
+#include <lading/transport/concept.hpp>
+
+namespace lading {
+
+/// A slice and the peer that it goes to or comes from.
+struct exchange_item {
+  peer_id peer{};
+  slice where;
+};
+
+/// How a submitter groups and moves.
+struct submitter_options {
+  std::uint64_t max_slice = std::uint64_t{64} << 20;  ///< larger ones are split, so that a deadline or a lost peer costs no more than this much again
+  std::uint64_t inline_limit = std::uint64_t{1} << 20;  ///< bytes of local copies up to which submit makes them itself
+  std::size_t copy_workers = 2;                         ///< threads that share larger local copies, the one that waits included
+  worker_pool* pool = nullptr;                          ///< whose threads these are; null = worker_pool::shared()
+  std::chrono::nanoseconds deadline{0};                 ///< of a submission that names none; 0 = the endpoint's
+};
+
+/// Moves items to and from peers, each group by the strategy that the selector chooses, as one future with a result for each item.
+///
+/// Adjacent slices that follow each other are moved as one, large ones in pieces; the results are those of the items as they were given.
+/// Lifetime: the transport and the meter must outlive it; submissions may outlive it, but not the transport.
+/// Threads:  any.
+template <class Transport, class Selector = select_by_process, class Meter = exchange_meter<>>
+class basic_submitter {
+ public:
+  static_assert(transport<Transport>, "lading: a submitter needs a transport: see lading/transport/concept.hpp");
+  static_assert(strategy_selector<Selector>, "lading: a selector is called with a route and returns a strategy, noexcept");
+  using future = submission<Meter>;
+
+  /// Errors: invalid_argument for options that make no sense.
+  [[nodiscard]] static result<basic_submitter> create(Transport& transport, Meter& meter, const submitter_options& options = {},
+                                                      Selector select = {}) {
+    if (options.max_slice == 0) return fail(errc::invalid_argument, {.needed = 1, .available = 0, .what = "max_slice is at least one byte"});
+    if (options.copy_workers == 0) return fail(errc::invalid_argument, {.needed = 1, .available = 0, .what = "copy_workers counts the caller"});
+    if (options.deadline.count() < 0) return fail(errc::invalid_argument, {.what = "a deadline is not negative"});
+    return basic_submitter(transport, meter, options, std::move(select));
+  }
+  basic_submitter(basic_submitter&&) noexcept = default;
+  basic_submitter& operator=(basic_submitter&&) noexcept = delete;
+  ~basic_submitter() {
+    if (shared_ == nullptr) return;
+    for (auto& each : shared_->orphans.take()) {
+      future last(std::move(each), shared_);
+      last.cancel();
+      last.wait();
+      if (last.quarantined() && !quiescent()) static_cast<void>(last.state_.release());  // the transport may still write what it keeps
+      last.state_.reset();
+    }
+  }
+
+  /// Makes a region addressable for peers.
+  ///
+  /// Errors: as export_region of the transport.
+  [[nodiscard]] result<shared_region> share(const region& owned) {
+    auto descriptor = transport_->export_region(owned);
+    if (!descriptor) return fail(descriptor.error());
+    shared_region made;
+    made.book_ = book_;
+    made.descriptor_ = std::move(*descriptor);
+    made.id_ = owned.id();
+    auto memory = std::make_shared<detail::reachable_memory>(owned.bytes());
+    detail::reachable_regions::instance().add(made.descriptor_, memory);
+    made.memory_ = memory;  // from here on it is undone
+    book_->add(detail::address_book::key(owned.id()), std::move(memory));
+    return made;
+  }
+
+  /// Makes a peer's region addressable from here.
+  ///
+  /// Errors: as import_region of the transport.
+  [[nodiscard]] result<remote_region_id> import_region(peer_id peer, bytes_view descriptor) {
+    auto id = transport_->import_region(peer, descriptor);
+    if (!id) return id;
+    const auto who = transport_->peer_identity(peer);
+    if (who && who->process == transport_->identity().process) {
+      if (auto memory = detail::reachable_regions::instance().find(descriptor); memory != nullptr) {
+        book_->add(detail::address_book::key(*id), std::move(memory));
+      }
+    }
+    return id;
+  }
+
+  /// The inverse of import_region. Errors: as release_region of the transport.
+  result<void> release_region(remote_region_id imported) noexcept {
+    auto released = transport_->release_region(imported);
+    if (released) book_->remove(detail::address_book::key(imported));
+    return released;
+  }
+
+  /// Starts to move the items. What the transport refuses, and only that, ends with its error at once.
+  ///
+  /// Complexity: linear; a batch to one peer is one submit of the transport.
+  [[nodiscard]] future submit(std::span<const exchange_item> items, op direction, const submit_options& options = {}) {
+    reap();
+    auto state = std::make_unique<detail::submission_state>();
+    state->results.resize(items.size());
+    state->strategies.resize(items.size(), strategy::transport);
+    std::vector<peer_id> peers;  // in the order in which they first appear
+    for (const exchange_item& each : items) {
+      if (std::find(peers.begin(), peers.end(), each.peer) == peers.end()) peers.push_back(each.peer);
+    }
+    state->groups.reserve(peers.size());
+    for (const peer_id peer : peers) start_group(*state, items, peer, direction, options);
+    future made(std::move(state), shared_);
+    static_cast<void>(settle_now(made));
+    return made;
+  }
+
+  /// Moves on what dropped submissions left behind. For those who drive the transport themselves; submit does it as well.
+  void reap() noexcept {
+    for (auto& each : shared_->orphans.take()) {
+      if (!future::advance(*each, *shared_) || (each->quarantined && !quiescent())) shared_->orphans.adopt(std::move(each));
+    }
+  }
+
+  /// Whether no memory is with the transport beyond the end of its transfer.
+  [[nodiscard]] bool quiescent() const noexcept {
+    const transport_metrics seen = transport_->metrics();
+    return seen.quarantined == seen.released;
+  }
+
+  [[nodiscard]] Meter& meter() const noexcept { return *shared_->meter; }
+
+ private:
+  using group_type = detail::submitted_group;
+
+  basic_submitter(Transport& transport, Meter& meter, const submitter_options& options, Selector select)
+      : transport_(&transport),
+        options_(options),
+        select_(std::move(select)),
+        max_slice_(std::min(options.max_slice, transport.capabilities().max_slice_size)),
+        book_(std::make_shared<detail::address_book>()),
+        shared_(std::make_shared<typename future::shared_part>()) {
+    shared_->copying.workers = options.copy_workers;
+    if (options.copy_workers > 1) shared_->copying.pool = options.pool != nullptr ? options.pool : &worker_pool::shared();
+    shared_->meter = &meter;
+  }
+
+  void start_group(detail::submission_state& state, std::span<const exchange_item> items, peer_id peer, op direction, const submit_options& options) {
+    group_type group;
+    std::vector<slice> slices;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      if (items[i].peer == peer) add(group, slices, i, items[i].where);
+    }
+    group.begun = std::chrono::steady_clock::now();
+    const bool addressable = find_copies(group, slices, direction);
+    const auto who = transport_->peer_identity(peer);
+    const strategy chosen =
+        who ? select_(
+                  {.self = transport_->identity(), .peer = *who, .transport = transport_->name(), .bytes = group.bytes, .addressable = addressable})
+            : strategy::transport;
+    group.how = chosen;
+    for (const auto& place : group.places) state.strategies[place.item] = chosen;
+    if (chosen == strategy::local) {
+      if (!addressable) {
+        return refuse(state, group,
+                      error(errc::invalid_argument, {.what = "the selector chose local copies of memory that cannot be reached from here"}));
+      }
+      group.closed.resize(group.copies.size());
+      if (group.bytes <= options_.inline_limit) shared_->copying.advance(group, ~std::uint64_t{0});
+    } else {
+      group.copies.clear();
+      group.memories.clear();
+      submit_options how = options;
+      if (how.deadline.count() == 0) how.deadline = options_.deadline;
+      auto running = transport_->submit(peer, direction, slices, how);
+      if (!running) return refuse(state, group, running.error());
+      group.running = std::move(*running);
+    }
+    state.groups.push_back(std::move(group));
+    ++state.open;
+  }
+
+  /// Adds an item's slice: to the last one where it follows that on both sides, and in pieces where it is large.
+  void add(group_type& group, std::vector<slice>& slices, std::size_t item, slice rest) const {
+    group.bytes += rest.size;
+    if (!slices.empty()) {
+      slice& last = slices.back();
+      const bool follows = last.local == rest.local && last.remote == rest.remote && last.local_offset + last.size == rest.local_offset &&
+                           last.remote_offset + last.size == rest.remote_offset;
+      if (follows && rest.size <= max_slice_ - std::min(last.size, max_slice_)) {
+        last.size += rest.size;
+        group.places.push_back({item, slices.size() - 1, slices.size() - 1});
+        return;
+      }
+    }
+    const std::size_t first = slices.size();
+    while (rest.size > max_slice_) {
+      slice piece = rest;
+      piece.size = max_slice_;
+      slices.push_back(piece);
+      rest.local_offset += max_slice_;
+      rest.remote_offset += max_slice_;
+      rest.size -= max_slice_;
+    }
+    slices.push_back(rest);
+    group.places.push_back({item, first, slices.size() - 1});
+  }
+
+  /// Fills in the copies that would move the slices; false where some memory cannot be reached, or not that far.
+  [[nodiscard]] bool find_copies(group_type& group, std::span<const slice> slices, op direction) const {
+    region_id last_local{};
+    remote_region_id last_remote{};
+    std::shared_ptr<detail::reachable_memory> local, remote;
+    const auto look_up = [&](auto id, auto& last, auto& memory) {
+      if (memory != nullptr && last == id) return true;
+      last = id;
+      memory = book_->find(detail::address_book::key(id));
+      if (memory != nullptr) group.memories.push_back(memory);
+      return memory != nullptr;
+    };
+    group.copies.reserve(slices.size());
+    for (const slice& each : slices) {
+      if (!look_up(each.local, last_local, local) || !look_up(each.remote, last_remote, remote)) return false;
+      if (!range_inside<std::uint64_t, std::uint64_t, std::uint64_t>(each.local_offset, each.size, local->bytes().size()) ||
+          !range_inside<std::uint64_t, std::uint64_t, std::uint64_t>(each.remote_offset, each.size, remote->bytes().size())) {
+        return false;  // the transport will say so
+      }
+      if (direction == op::put) {
+        group.copies.push_back({remote.get(), local.get(), each.remote_offset, each.local_offset, each.size});
+      } else {
+        group.copies.push_back({local.get(), remote.get(), each.local_offset, each.remote_offset, each.size});
+      }
+    }
+    return true;
+  }
+
+  static void refuse(detail::submission_state& state, const group_type& group, const error& why) noexcept {
+    for (const auto& place : group.places) state.results[place.item] = fail(why.with_item(place.item));
+  }
+
+  /// Settles groups that have ended already; starts no copies.
+  bool settle_now(future& made) noexcept { return made.is_ready() && made.progress(); }
+
+  Transport* transport_;
+  submitter_options options_;
+  [[no_unique_address]] Selector select_;
+  std::uint64_t max_slice_;
+  std::shared_ptr<detail::address_book> book_;
+  std::shared_ptr<typename future::shared_part> shared_;
+};
+
+template <transport Transport>
+using submitter = basic_submitter<Transport>;
+
+}  // namespace lading

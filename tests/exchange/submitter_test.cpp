@@ -1,0 +1,263 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+
+#include <lading/exchange/submitter.hpp>
+
+#include <algorithm>
+#include <optional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <lading/transport/fault_injecting.hpp>
+#include <lading/transports/loopback.hpp>
+
+namespace lading {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::Each;
+using ::testing::ElementsAre;
+
+template <class Transport, class Selector>
+struct sides {
+  using submitter_type = basic_submitter<Transport, Selector>;
+
+  sides(Transport a, Transport b, const submitter_options& options = {}, Selector select = {}) : near(std::move(a)), far(std::move(b)) {
+    ours.emplace(submitter_type::create(near, meter, options, select).value());
+    theirs.emplace(submitter_type::create(far, far_meter, {}, select).value());
+    here = near.allocate_region(1 << 20).value();
+    there = far.allocate_region(1 << 20).value();
+    shared_here = ours->share(here).value();
+    shared_there = theirs->share(there).value();
+    peer = near.connect(far.address().value()).value();
+    imported = ours->import_region(peer, shared_there.descriptor()).value();
+    for (std::size_t i = 0; i < here.size(); ++i) {
+      here.data()[i] = static_cast<std::byte>(i * 7 + i / 251);
+      there.data()[i] = std::byte{0};
+    }
+  }
+  [[nodiscard]] exchange_item item(std::uint64_t from, std::uint64_t to, std::uint64_t size) const {
+    return {peer, {here.id(), imported, from, to, size}};
+  }
+  [[nodiscard]] bool arrived(std::uint64_t from, std::uint64_t to, std::uint64_t size) const {
+    return std::equal(here.data() + from, here.data() + from + size, there.data() + to);
+  }
+
+  exchange_meter<> meter, far_meter;
+  Transport near, far;
+  region here, there;
+  std::optional<submitter_type> ours, theirs;
+  shared_region shared_here, shared_there;
+  peer_id peer{};
+  remote_region_id imported{};
+};
+
+template <class Selector>
+struct loopback_sides : sides<loopback, Selector> {
+  explicit loopback_sides(const submitter_options& options = {}, const loopback_options& how = {})
+      : sides<loopback, Selector>(loopback::create(how).value(), loopback::create(how).value(), options) {}
+};
+
+/// The transport queues all it gets: nothing moves before somebody makes progress.
+loopback_options queueing(worker_pool& pool) {
+  loopback_options how;
+  how.inline_limit = 0;
+  how.pool = &pool;
+  return how;
+}
+
+MATCHER(is_ok, "") { return arg.has_value(); }
+
+TEST(submitter, refuses_options_that_make_no_sense) {
+  auto one = loopback::create().value();
+  exchange_meter<> meter;
+  EXPECT_EQ(submitter<loopback>::create(one, meter, {.max_slice = 0}).error(), errc::invalid_argument);
+  EXPECT_EQ(submitter<loopback>::create(one, meter, {.copy_workers = 0}).error(), errc::invalid_argument);
+  EXPECT_EQ(submitter<loopback>::create(one, meter, {.deadline = -1s}).error(), errc::invalid_argument);
+  EXPECT_TRUE(submitter<loopback>::create(one, meter).has_value());
+}
+
+TEST(submitter, a_peer_of_this_process_is_copied_to) {
+  loopback_sides<select_by_process> two;
+  const exchange_item items[]{two.item(0, 100, 50), two.item(1000, 2000, 300)};
+  auto future = two.ours->submit(items, op::put);
+  EXPECT_TRUE(future.is_ready()) << "small copies are made at once";
+  EXPECT_THAT(future.get(), ElementsAre(is_ok(), is_ok()));
+  EXPECT_THAT(future.strategies(), Each(strategy::local));
+  EXPECT_TRUE(two.arrived(0, 100, 50));
+  EXPECT_TRUE(two.arrived(1000, 2000, 300));
+  EXPECT_EQ(two.near.metrics().submitted, 0u);
+  EXPECT_EQ(two.meter.read().at(stage::transfer, strategy::local).bytes, 350u);
+}
+
+TEST(submitter, another_selector_takes_the_transport) {
+  loopback_sides<select_always> two;
+  const exchange_item items[]{two.item(0, 100, 50)};
+  auto future = two.ours->submit(items, op::put);
+  EXPECT_THAT(future.get(), ElementsAre(is_ok()));
+  EXPECT_THAT(future.strategies(), Each(strategy::transport));
+  EXPECT_TRUE(two.arrived(0, 100, 50));
+  EXPECT_EQ(two.near.metrics().submitted, 1u);
+  EXPECT_EQ(two.meter.read().at(stage::transfer, strategy::transport).bytes, 50u);
+}
+
+TEST(submitter, gets_by_either_way) {
+  loopback_sides<select_by_process> local;
+  std::fill_n(local.there.data(), 100, std::byte{9});
+  const exchange_item mine[]{local.item(500, 0, 100)};
+  EXPECT_THAT(local.ours->submit(mine, op::get).get(), ElementsAre(is_ok()));
+  EXPECT_TRUE(std::all_of(local.here.data() + 500, local.here.data() + 600, [](std::byte each) { return each == std::byte{9}; }));
+  loopback_sides<select_always> remote;
+  std::fill_n(remote.there.data(), 100, std::byte{8});
+  const exchange_item theirs[]{remote.item(500, 0, 100)};
+  EXPECT_THAT(remote.ours->submit(theirs, op::get).get(), ElementsAre(is_ok()));
+  EXPECT_TRUE(std::all_of(remote.here.data() + 500, remote.here.data() + 600, [](std::byte each) { return each == std::byte{8}; }));
+}
+
+TEST(submitter, memory_that_is_not_shared_goes_by_the_transport) {
+  loopback_sides<select_by_process> two;
+  two.shared_here.close();
+  const exchange_item items[]{two.item(0, 100, 50)};
+  auto future = two.ours->submit(items, op::put);
+  EXPECT_THAT(future.get(), ElementsAre(is_ok()));
+  EXPECT_THAT(future.strategies(), Each(strategy::transport));
+  EXPECT_TRUE(two.arrived(0, 100, 50));
+}
+
+TEST(submitter, a_selector_cannot_make_memory_reachable) {
+  sides<loopback, select_always> two(loopback::create().value(), loopback::create().value(), {}, select_always{strategy::local});
+  const exchange_item items[]{two.item(0, 100, 50)};
+  EXPECT_THAT(two.ours->submit(items, op::put).get(), ElementsAre(is_ok())) << "control: shared memory";
+  two.shared_here.close();
+  const auto refused = two.ours->submit(items, op::put).get();
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_EQ(refused[0].error(), errc::invalid_argument);
+}
+
+TEST(submitter, memory_closed_by_its_owner_is_an_error_and_not_touched) {
+  loopback_sides<select_by_process> two({.inline_limit = 0});
+  const exchange_item items[]{two.item(0, 100, 50)};
+  auto future = two.ours->submit(items, op::put);
+  EXPECT_FALSE(future.is_ready());
+  two.shared_there.close();
+  ASSERT_EQ(future.get().size(), 1u);
+  EXPECT_EQ(future.get()[0].error(), errc::not_registered);
+  EXPECT_EQ(two.there.data()[100], std::byte{0});
+}
+
+TEST(submitter, adjacent_slices_are_one_and_large_ones_several) {
+  loopback_sides<select_always> two({.max_slice = 1000});
+  std::vector<exchange_item> items;
+  for (std::uint64_t i = 0; i < 10; ++i) items.push_back(two.item(i * 100, 5000 + i * 100, 100));  // one slice
+  items.push_back(two.item(2000, 20'000, 2500));                                                   // three
+  items.push_back(two.item(4500, 22'500, 400));                                                    // joins the last of them
+  items.push_back(two.item(4900, 30'000, 10));                                                     // adjacent on one side only
+  auto future = two.ours->submit(items, op::put);
+  EXPECT_THAT(future.get(), Each(is_ok()));
+  EXPECT_EQ(future.get().size(), 13u);
+  EXPECT_EQ(two.near.metrics().slices, 5u);
+  EXPECT_TRUE(two.arrived(0, 5000, 1000));
+  EXPECT_TRUE(two.arrived(2000, 20'000, 2900));
+  EXPECT_TRUE(two.arrived(4900, 30'000, 10));
+}
+
+TEST(submitter, empty_slices_and_no_items_are_fine) {
+  loopback_sides<select_always> two;
+  EXPECT_TRUE(two.ours->submit({}, op::put).get().empty());
+  const exchange_item items[]{two.item(0, 0, 0), two.item(10, 10, 0)};
+  EXPECT_THAT(two.ours->submit(items, op::put).get(), ElementsAre(is_ok(), is_ok()));
+}
+
+TEST(submitter, a_group_that_is_refused_leaves_the_others_alone) {
+  loopback_sides<select_always> two;
+  auto third = loopback::create().value();
+  const region elsewhere = third.allocate_region(4096).value();
+  const peer_id other = two.near.connect(third.address().value()).value();
+  const remote_region_id at_other = two.ours->import_region(other, third.export_region(elsewhere).value()).value();
+  const exchange_item items[]{two.item(0, 0, 10), {other, {two.here.id(), at_other, 0, 4090, 10}}, two.item(50, 50, 10)};
+  const auto results = two.ours->submit(items, op::put).get();
+  ASSERT_EQ(results.size(), 3u);
+  EXPECT_TRUE(results[0].has_value());
+  EXPECT_EQ(results[1].error(), errc::out_of_range);
+  EXPECT_EQ(results[1].error().details().item, 1u);
+  EXPECT_TRUE(results[2].has_value());
+}
+
+TEST(submitter, large_local_copies_are_made_by_whoever_waits) {
+  worker_pool pool(1);
+  loopback_sides<select_by_process> two({.max_slice = 100'000, .inline_limit = 1000, .copy_workers = 2, .pool = &pool});
+  const exchange_item items[]{two.item(1, 0, (1 << 20) - 1)};
+  auto future = two.ours->submit(items, op::put);
+  EXPECT_FALSE(future.is_ready());
+  EXPECT_TRUE(future.wait_for(10s));
+  EXPECT_THAT(future.get(), ElementsAre(is_ok()));
+  EXPECT_TRUE(two.arrived(1, 0, (1 << 20) - 1));
+}
+
+TEST(submitter, a_dropped_future_runs_on_with_what_it_keeps) {
+  worker_pool pool(1);
+  loopback_sides<select_always> two({}, queueing(pool));
+  auto kept = std::make_shared<int>(1);
+  const std::weak_ptr<int> watched = kept;
+  {
+    const exchange_item items[]{two.item(0, 100, 50)};
+    auto future = two.ours->submit(items, op::put);
+    future.keep(std::move(kept));
+    ASSERT_FALSE(future.is_ready());
+  }
+  EXPECT_FALSE(watched.expired());
+  two.ours->reap();
+  EXPECT_FALSE(watched.expired()) << "still running";
+  while (two.near.progress() != 0) {}
+  two.ours->reap();
+  EXPECT_TRUE(watched.expired());
+  EXPECT_TRUE(two.arrived(0, 100, 50));
+}
+
+TEST(submitter, a_dropped_local_copy_is_made_by_its_submitter) {
+  loopback_sides<select_by_process> two({.inline_limit = 0});
+  const exchange_item items[]{two.item(0, 100, 50)};
+  { auto dropped = two.ours->submit(items, op::put); }
+  EXPECT_FALSE(two.arrived(0, 100, 50));
+  two.ours->reap();
+  EXPECT_TRUE(two.arrived(0, 100, 50));
+}
+
+TEST(submitter, its_end_ends_what_was_dropped) {
+  worker_pool pool(1);
+  loopback_sides<select_always> two({}, queueing(pool));
+  auto kept = std::make_shared<int>(1);
+  const std::weak_ptr<int> watched = kept;
+  const exchange_item items[]{two.item(0, 100, 50)};
+  {
+    auto future = two.ours->submit(items, op::put);
+    future.keep(std::move(kept));
+  }
+  two.ours.reset();
+  EXPECT_TRUE(watched.expired());
+}
+
+TEST(submitter, per_item_results_of_a_batch_that_fails_in_part) {
+  using faulty = fault_injecting<loopback>;
+  const auto wrap = [] { return loopback::create().value(); };
+  sides<faulty, select_always> two(faulty::create(wrap(), fault_plan{}.with(fault::short_write, fault_plan::always)).value(),
+                                   faulty::create(wrap()).value(), {.max_slice = 1000});
+  const exchange_item items[]{two.item(0, 0, 10), two.item(2000, 2000, 3000), two.item(9000, 9000, 10)};
+  const auto results = two.ours->submit(items, op::put).get();
+  ASSERT_EQ(results.size(), 3u);
+  EXPECT_TRUE(results[0].has_value());
+  EXPECT_TRUE(results[1].has_value());
+  EXPECT_EQ(results[2].error(), errc::backend_failure) << "the last slice is the one that arrives in part";
+  EXPECT_TRUE(two.arrived(2000, 2000, 3000));
+}
+
+TEST(submitter, a_lost_peer_is_told_of_each_item) {
+  loopback_sides<select_always> two;
+  const exchange_item items[]{two.item(0, 0, 10), two.item(20, 20, 10)};
+  EXPECT_THAT(two.ours->submit(items, op::put).get(), Each(is_ok()));
+  two.near.disconnect(two.peer);
+  for (const auto& each : two.ours->submit(items, op::put).get()) EXPECT_EQ(each.error(), errc::closed);
+}
+
+}  // namespace
+}  // namespace lading
