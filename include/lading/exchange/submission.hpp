@@ -134,7 +134,7 @@ class submission {
   }
   ~submission() {
     if (state_ == nullptr) return;
-    static_cast<void>(progress());  // settles what has ended, and learns whether all its memory has come back
+    settle(*state_, *shared_);  // learns whether all its memory has come back
     if (state_->open != 0 || (state_->quarantined && !state_->kept.empty())) shared_->orphans.adopt(std::move(state_));
   }
 
@@ -218,17 +218,22 @@ class submission {
     Meter* meter = nullptr;
   };
 
-  /// Settles what has ended; returns whether all has.
+  /// Copies some, and settles what has ended; returns whether all has.
   static bool advance(detail::submission_state& state, shared_part& shared) noexcept {
     for (detail::submitted_group& group : state.groups) {
-      if (group.settled) continue;
       if (group.how == strategy::local && group.next < group.copies.size()) shared.copying.advance(group);
-      if (!ended(group)) continue;
+    }
+    settle(state, shared);
+    return state.open == 0;
+  }
+
+  static void settle(detail::submission_state& state, shared_part& shared) noexcept {
+    for (detail::submitted_group& group : state.groups) {
+      if (group.settled || !ended(group)) continue;
       group.how == strategy::local ? settle_local(state, group, shared) : settle_transfer(state, group, shared);
       group.settled = true;
       --state.open;
     }
-    return state.open == 0;
   }
 
  private:
