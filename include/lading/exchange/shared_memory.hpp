@@ -6,6 +6,8 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -13,6 +15,7 @@
 #include <vector>
 
 #include <lading/core/bytes.hpp>
+#include <lading/core/config.hpp>
 #include <lading/core/result.hpp>
 #include <lading/transport/types.hpp>
 
