@@ -1,11 +1,8 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 //
-// Batches beside memcpy of the same bytes into the same slots. Both sides alternate within one run, and the counters compare best with best:
-// vs_memcpy is the ratio of times; us_per_object and memcpy_us_per_object are the times themselves.
+// Batches beside memcpy of the same bytes into the same slots, and two workers beside one. vs_floor is the ratio of the best times.
 
-#include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -20,13 +17,11 @@
 
 #include <benchmark/benchmark.h>
 
-#if __has_include(<malloc.h>)
-#include <malloc.h>
-#endif
-
 #include <lading/batch/decode.hpp>
 #include <lading/batch/encode.hpp>
 #include <lading/codec/tensor/tensor.hpp>
+
+#include "paired.hpp"
 
 namespace {
 
@@ -34,16 +29,6 @@ using lading::bytes_span;
 using lading::bytes_view;
 using lading::tensor;
 using lading::tensor_view;
-
-// Large blocks are recycled, so that page faults are no part of the figures.
-[[maybe_unused]] const bool allocator_is_set = [] {
-#if defined(__GLIBC__)
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 0x7FFFFFFF);
-  mallopt(M_TOP_PAD, 64 << 20);
-#endif
-  return true;
-}();
 
 template <class Tensor>
 struct six {
@@ -115,30 +100,11 @@ workload<Object> large_objects(std::size_t count, std::size_t bytes) {
   return work;
 }
 
-double seconds(auto&& run, std::size_t times) {
-  const auto begin = std::chrono::steady_clock::now();
-  for (std::size_t i = 0; i < times; ++i) {
-    run();
-    benchmark::ClobberMemory();
-  }
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / static_cast<double>(times);
-}
-
-/// Alternates `run` and `floor`, one chunk of each per iteration of the benchmark, and compares their best.
-void compare(benchmark::State& state, std::size_t count, std::size_t bytes, auto&& run, auto&& floor) {
-  const auto chunk = [](double once) { return once > 1e-3 ? std::size_t{1} : static_cast<std::size_t>(1e-3 / once) + 1; };
-  const std::size_t times = chunk(seconds(run, 3)), floor_times = chunk(seconds(floor, 3));
-  double best = 1e9, best_floor = 1e9;
-  for (auto _ : state) {
-    const double time = seconds(run, times);
-    best = std::min(best, time);
-    best_floor = std::min(best_floor, seconds(floor, floor_times));
-    state.SetIterationTime(time);
-  }
-  state.counters["vs_memcpy"] = best / best_floor;
-  state.counters["us_per_object"] = best * 1e6 / static_cast<double>(count);
-  state.counters["memcpy_us_per_object"] = best_floor * 1e6 / static_cast<double>(count);
-  state.counters["GB/s"] = static_cast<double>(bytes) / best / 1e9;
+/// paired::compare, and what an object took on both sides.
+void compare(benchmark::State& state, std::size_t count, auto&& run, auto&& floor) {
+  paired::compare(state, run, floor);
+  state.counters["us_per_object"] = state.counters["best_ns"] / 1e3 / static_cast<double>(count);
+  state.counters["floor_us_per_object"] = state.counters["floor_ns"] / 1e3 / static_cast<double>(count);
 }
 
 /// Slots of one slab, one behind the other at multiples of 64.
@@ -197,30 +163,46 @@ struct prepared {
 };
 
 template <class Object>
-void encode(benchmark::State& state, workload<Object> (*make)(), std::size_t workers, bool checksum) {
+auto encode_of(benchmark::State& state, prepared<Object>& data, std::size_t workers, bool checksum) {
+  return [&state, &data, workers, checksum] {
+    auto encoded = lading::batch_encode_into(data.work.objects, data.slots, {.num_workers = workers, .checksum = checksum});
+    if (!encoded) state.SkipWithError("batch_encode_into failed");
+    benchmark::DoNotOptimize(encoded);
+  };
+}
+
+template <class Decoded, class Object>
+auto decode_of(benchmark::State& state, prepared<Object>& data, std::size_t workers, bool verify) {
+  return [&state, &data, workers, verify] {
+    auto decoded = lading::batch_decode_from<Decoded>(data.batch, {.num_workers = workers, .verify_checksum = verify});
+    if (!decoded) state.SkipWithError("batch_decode_from failed");
+    benchmark::DoNotOptimize(decoded);
+  };
+}
+
+template <class Object>
+void encode(benchmark::State& state, workload<Object> (*make)(), bool checksum) {
   prepared<Object> data(make());
-  compare(
-      state, data.work.objects.size(), data.bytes,
-      [&] {
-        auto encoded = lading::batch_encode_into(data.work.objects, data.slots, {.num_workers = workers, .checksum = checksum});
-        if (!encoded) state.SkipWithError("batch_encode_into failed");
-        benchmark::DoNotOptimize(encoded);
-      },
-      data.floor());
+  compare(state, data.work.objects.size(), encode_of(state, data, 1, checksum), data.floor());
 }
 
 template <class Object, class Decoded>
-void decode(benchmark::State& state, workload<Object> (*make)(), std::size_t workers, bool verify) {
+void decode(benchmark::State& state, workload<Object> (*make)(), bool verify) {
   prepared<Object> data(make());
   prepared<Object> copy(make());  // the floor overwrites these slots, not the ones that are read
-  compare(
-      state, data.work.objects.size(), data.bytes,
-      [&] {
-        auto decoded = lading::batch_decode_from<Decoded>(data.batch, {.num_workers = workers, .verify_checksum = verify});
-        if (!decoded) state.SkipWithError("batch_decode_from failed");
-        benchmark::DoNotOptimize(decoded);
-      },
-      copy.floor());
+  compare(state, data.work.objects.size(), decode_of<Decoded>(state, data, 1, verify), copy.floor());
+}
+
+template <class Object>
+void encode_by_two(benchmark::State& state, workload<Object> (*make)(), bool checksum) {
+  prepared<Object> data(make());
+  compare(state, data.work.objects.size(), encode_of(state, data, 2, checksum), encode_of(state, data, 1, checksum));
+}
+
+template <class Object, class Decoded>
+void decode_by_two(benchmark::State& state, workload<Object> (*make)(), bool verify) {
+  prepared<Object> data(make());
+  compare(state, data.work.objects.size(), decode_of<Decoded>(state, data, 2, verify), decode_of<Decoded>(state, data, 1, verify));
 }
 
 const bool registered = [] {
@@ -232,25 +214,27 @@ const bool registered = [] {
   const auto maps = [] { return small_objects<by_name>(1024); };
   const auto large = [] { return large_objects<six_views>(32, std::size_t{8} << 20); };
   const auto huge = [] { return large_objects<six_views>(1, std::size_t{256} << 20); };
-  for (const std::size_t workers : {std::size_t{1}, std::size_t{2}}) {
-    for (const bool checksum : {true, false}) {
-      const std::string rest = "/workers:" + std::to_string(workers) + (checksum ? "/checksum" : "/plain");
-      add("encode/1024_structs_of_6_tensors" + rest, many, [=](benchmark::State& state) { encode<six_views>(state, views, workers, checksum); });
-      add("encode/1024_maps_of_6_tensors" + rest, many, [=](benchmark::State& state) { encode<by_name>(state, maps, workers, checksum); });
-      add("encode/256MiB_in_32_objects" + rest, few, [=](benchmark::State& state) { encode<six_views>(state, large, workers, checksum); });
-      add("encode/256MiB_in_1_object" + rest, few, [=](benchmark::State& state) { encode<six_views>(state, huge, workers, checksum); });
-      add("decode/1024_structs_owning" + rest, many,
-          [=](benchmark::State& state) { decode<six_views, six_tensors>(state, views, workers, checksum); });
-      add("decode/1024_structs_as_views" + rest, many,
-          [=](benchmark::State& state) { decode<six_views, six_views>(state, views, workers, checksum); });
-      add("decode/1024_maps_owning" + rest, many, [=](benchmark::State& state) { decode<by_name, by_name>(state, maps, workers, checksum); });
-      add("decode/256MiB_in_32_objects_owning" + rest, few,
-          [=](benchmark::State& state) { decode<six_views, six_tensors>(state, large, workers, checksum); });
-      add("decode/256MiB_in_32_objects_as_views" + rest, few,
-          [=](benchmark::State& state) { decode<six_views, six_views>(state, large, workers, checksum); });
-      add("decode/256MiB_in_1_object_as_views" + rest, few,
-          [=](benchmark::State& state) { decode<six_views, six_views>(state, huge, workers, checksum); });
-    }
+  for (const bool checksum : {true, false}) {
+    const std::string rest = checksum ? "/checksum" : "/plain";
+    const std::string two = rest + "/2_workers_beside_1";
+    using state = benchmark::State&;
+    add("encode/1024_structs_of_6_tensors" + rest, many, [=](state s) { encode<six_views>(s, views, checksum); });
+    add("encode/1024_structs_of_6_tensors" + two, many, [=](state s) { encode_by_two<six_views>(s, views, checksum); });
+    add("encode/1024_maps_of_6_tensors" + rest, many, [=](state s) { encode<by_name>(s, maps, checksum); });
+    add("encode/1024_maps_of_6_tensors" + two, many, [=](state s) { encode_by_two<by_name>(s, maps, checksum); });
+    add("encode/256MiB_in_32_objects" + rest, few, [=](state s) { encode<six_views>(s, large, checksum); });
+    add("encode/256MiB_in_32_objects" + two, few, [=](state s) { encode_by_two<six_views>(s, large, checksum); });
+    add("encode/256MiB_in_1_object" + rest, few, [=](state s) { encode<six_views>(s, huge, checksum); });
+    add("encode/256MiB_in_1_object" + two, few, [=](state s) { encode_by_two<six_views>(s, huge, checksum); });
+    add("decode/1024_structs_owning" + rest, many, [=](state s) { decode<six_views, six_tensors>(s, views, checksum); });
+    add("decode/1024_structs_owning" + two, many, [=](state s) { decode_by_two<six_views, six_tensors>(s, views, checksum); });
+    add("decode/1024_structs_as_views" + rest, many, [=](state s) { decode<six_views, six_views>(s, views, checksum); });
+    add("decode/1024_structs_as_views" + two, many, [=](state s) { decode_by_two<six_views, six_views>(s, views, checksum); });
+    add("decode/1024_maps_owning" + rest, many, [=](state s) { decode<by_name, by_name>(s, maps, checksum); });
+    add("decode/256MiB_in_32_objects_owning" + rest, few, [=](state s) { decode<six_views, six_tensors>(s, large, checksum); });
+    add("decode/256MiB_in_32_objects_owning" + two, few, [=](state s) { decode_by_two<six_views, six_tensors>(s, large, checksum); });
+    add("decode/256MiB_in_1_object_as_views" + rest, few, [=](state s) { decode<six_views, six_views>(s, huge, checksum); });
+    add("decode/256MiB_in_1_object_as_views" + two, few, [=](state s) { decode_by_two<six_views, six_views>(s, huge, checksum); });
   }
   return true;
 }();

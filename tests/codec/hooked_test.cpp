@@ -179,8 +179,8 @@ TEST(hooked, members) { check_value(holder{1, name("x"), http(), samples({5})}, 
 TEST(hooked, what_from_returns_is_what_decoding_returns) {
   const auto refused = lading::decode_from<port>(from_hex("0000"));
   ASSERT_FALSE(refused.has_value());
-  EXPECT_EQ(refused.error().message(), "invalid_value: no port is 0");
-  EXPECT_EQ(lading::decode_from<std::vector<port>>(from_hex("02000000" "5000" "0000")).error().message(), "invalid_value: no port is 0");
+  EXPECT_EQ(refused.error().message(), "invalid_value: at offset 0: no port is 0");
+  EXPECT_EQ(lading::decode_from<std::vector<port>>(from_hex("02000000" "5000" "0000")).error().message(), "invalid_value: at offset 6: no port is 0");
   EXPECT_EQ((lading::decode_from<std::map<std::uint8_t, port>>(from_hex("01000000" "01" "0000")).error().code()), errc::invalid_value);
   EXPECT_EQ(lading::decode_from<std::optional<port>>(from_hex("010000")).error().code(), errc::invalid_value);
   EXPECT_EQ(lading::decode_from<name>(stream_of(std::string("bad"))).error().code(), errc::already_exists);

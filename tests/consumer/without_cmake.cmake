@@ -3,7 +3,7 @@
 # Compiles and runs the consumer with nothing but compiler flags: those that pkg-config prints, or -I of the source tree.
 
 cmake_minimum_required(VERSION 3.24...3.31)
-set(sources "${CMAKE_CURRENT_LIST_DIR}/consumer.cpp")
+set(sources "${CMAKE_CURRENT_LIST_DIR}/../../test_package/package_test.cpp")
 set(flags -std=c++20)
 if(EXISTS "${DEPS}/usr/include")
   list(APPEND flags -isystem "${DEPS}/usr/include")

@@ -123,6 +123,12 @@ TEST(error, keeps_what_it_was_given) {
   EXPECT_STREQ(failed.details().what, "six");
 }
 
+TEST(error, with_offset_keeps_an_offset_that_is_known) {
+  constexpr error bare(errc::invalid_value, {.what = "no"});
+  EXPECT_EQ(bare.with_offset(6).message(), "invalid_value: at offset 6: no");
+  EXPECT_EQ(bare.with_offset(6).with_offset(7).details().offset, 6U);
+}
+
 TEST(error, with_item_changes_the_item_alone) {
   constexpr error failed(errc::truncated, {.needed = 8, .available = 7, .offset = 64, .what = "cut short"});
   constexpr error of_third = failed.with_item(2);

@@ -79,7 +79,7 @@ TEST(CopyBytes, TargetsJustBehindTheSourceModuloAPageAreCopiedToo) {
       std::byte* const source = memory.get() + 48;
       std::byte* const target = memory.get() + room + 48 + distance;
       std::copy(pattern.begin(), pattern.end(), source);
-      lading::copy_bytes(target, source, size);
+      lading::copy_bytes(target, source, size, copy_mode::cached);
       ASSERT_TRUE(std::equal(pattern.begin(), pattern.end(), target)) << distance << ' ' << size;
       ASSERT_EQ(target[-1], std::byte{0xAA});
       ASSERT_EQ(target[size], std::byte{0xAA});

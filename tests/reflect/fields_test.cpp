@@ -46,12 +46,12 @@ void expect_in_order() {
   T value{};
   const auto* const begin = reinterpret_cast<const char*>(&value);  // Safety: only addresses are compared
   std::size_t fields = 0;
-  const char* last = begin - 1;
+  const char* last = nullptr;
   bool ascending = true;
   visit_fields(value, [&](auto&... field) {
     const auto look = [&](const void* address) {
       ++fields;
-      ascending = ascending && static_cast<const char*>(address) > last && static_cast<const char*>(address) < begin + sizeof(T);
+      ascending = ascending && (last == nullptr || static_cast<const char*>(address) > last) && static_cast<const char*>(address) >= begin && static_cast<const char*>(address) < begin + sizeof(T);
       last = static_cast<const char*>(address);
     };
     (look(&field), ...);

@@ -41,7 +41,7 @@ struct wire<T, kind::hook> {
     const auto consume = [&](T&& made) { return value = std::move(made), true; };
     if constexpr (std::default_initializable<inner>) {
       inner wire_value{};
-      return load_fixed(from, in, wire_value) && convert(in, std::move(wire_value), consume);
+      return load_fixed(from, in, wire_value) && convert(from, in, std::move(wire_value), consume);
     } else {
       return get_new(from, in, consume) != nullptr;
     }
@@ -68,17 +68,18 @@ struct wire<T, kind::hook> {
   /// Reads a T that does not exist yet and hands it to consume(T&&).
   template <class Consume>
   [[nodiscard]] LADING_ALWAYS_INLINE static const std::byte* get_new(const std::byte* at, const reader& in, Consume&& consume) {
-    return detail::get_new<inner>(at, in, [&](inner&& wire_value) { return convert(in, std::move(wire_value), consume); });
+    return detail::get_new<inner>(at, in, [&](inner&& wire_value) { return convert(at, in, std::move(wire_value), consume); });
   }
 
  private:
+  /// `at` is where the representation begins.
   template <class Consume>
-  [[nodiscard]] LADING_ALWAYS_INLINE static bool convert(const reader& in, inner&& wire_value, Consume&& consume) {
+  [[nodiscard]] LADING_ALWAYS_INLINE static bool convert(const std::byte* at, const reader& in, inner&& wire_value, Consume&& consume) {
     static_assert(decodable_by_hook<T>,
                   "lading: codec<T> has no `static lading::result<T> from(representation)`, so T can be encoded but not decoded");
     result<T> made = codec<T>::from(std::move(wire_value));
     if (!made) [[unlikely]] {
-      in.state->fail(made.error());
+      in.state->fail(made.error().with_offset(in.offset(at)));
       return false;
     }
     return consume(std::move(*made));

@@ -118,6 +118,13 @@ class [[nodiscard]] error {
     return copy;
   }
 
+  /// The same error, said of the byte at `offset`, unless it names one already.
+  [[nodiscard]] constexpr error with_offset(std::uint64_t offset) const noexcept {
+    error copy = *this;
+    if (copy.details_.offset == error_details::unset) copy.details_.offset = offset;
+    return copy;
+  }
+
   /// One sentence, such as "buffer_too_small: needs 120, has 3: pass a target of encoded_size(value) bytes".
   [[nodiscard]] std::string message() const {
     std::string text{name_of(code_)};
