@@ -23,7 +23,7 @@ using lading::detail::ucx_worker;
 /// One side of the floor: takes messages into its memory, and answers the last of each round.
 struct bare_side {
   explicit bare_side(std::size_t size) : memory(size) {
-    if (!worker.open("", "", &bare_side::take, this)) std::abort();
+    if (!worker.open({{}, {}, {}}, &bare_side::take, this)) std::abort();
   }
   void connect(bare_side& to) {
     const auto address = to.worker.address().value();

@@ -11,6 +11,8 @@
 //
 // A rig may also have static members `largest_slice` (bytes, 64 MiB unless told), `many_slices` (100,000), `connection_cycles` (10,000), and
 // a member `std::unique_ptr<lading::conformance::foreign_peer> spawn_peer(std::size_t region_size)` that starts a peer in a process of its own.
+// With `static constexpr bool shares_regions = true` the suite's regions are allocated, and those of a stopped peer can be reached; a function
+// `static std::string unavailable()` says what the host lacks, and nothing where it lacks nothing.
 // A case that the transport's capabilities or the rig exclude reports skipped, with the reason.
 
 #include <transport/conformance/data.hpp>

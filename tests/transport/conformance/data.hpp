@@ -8,7 +8,7 @@
 namespace lading::conformance {
 
 template <class Rig>
-class conformance_data : public ::testing::Test {};
+class conformance_data : public conformance_case<Rig> {};
 TYPED_TEST_SUITE_P(conformance_data);
 
 /// Every power of two up to the largest slice, and its neighbours: whatever threshold a transport has, it lies between two of them.

@@ -8,7 +8,7 @@
 namespace lading::conformance {
 
 template <class Rig>
-class conformance_endings : public ::testing::Test {};
+class conformance_endings : public conformance_case<Rig> {};
 TYPED_TEST_SUITE_P(conformance_endings);
 
 /// Counts how often each transfer ended.

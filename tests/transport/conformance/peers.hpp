@@ -12,7 +12,7 @@
 namespace lading::conformance {
 
 template <class Rig>
-class conformance_peers : public ::testing::Test {};
+class conformance_peers : public conformance_case<Rig> {};
 TYPED_TEST_SUITE_P(conformance_peers);
 
 /// What a transfer may end with when its peer has gone.

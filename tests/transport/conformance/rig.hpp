@@ -64,6 +64,24 @@ constexpr std::size_t connection_cycles() {
   return sanitized ? std::min<std::size_t>(cycles, 1'000) : cycles;
 }
 
+/// Whether the rig's regions are to be allocated by the transport, which reaches those of a peer that is stopped.
+template <class Rig>
+constexpr bool shares_regions() {
+  if constexpr (requires { Rig::shares_regions; }) return Rig::shares_regions;
+  return false;
+}
+
+/// What all cases have in common: where the host lacks what the rig needs, they are skipped.
+template <class Rig>
+class conformance_case : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if constexpr (requires { Rig::unavailable(); }) {
+      if (const std::string why = Rig::unavailable(); !why.empty()) GTEST_SKIP() << why;
+    }
+  }
+};
+
 /// Bytes that tell where they belong: no two aligned words of two seeds are likely to be equal.
 inline void fill(bytes_span bytes, std::uint64_t seed) {
   std::uint64_t word = seed * 0x9e3779b97f4a7c15u + 1;
@@ -81,12 +99,23 @@ inline void fill(bytes_span bytes, std::uint64_t seed) {
 /// Memory with guards on both sides, which nothing may write.
 class guarded_memory {
  public:
-  explicit guarded_memory(std::size_t size) : all_(size + 2 * guard), size_(size) {
+  explicit guarded_memory(std::size_t size) : all_(size + 2 * guard), bytes_(bytes_span(all_).subspan(guard, size)) {
     std::fill(all_.begin(), all_.end(), mark);
     std::fill_n(all_.begin() + guard, size, std::byte{0});
   }
-  [[nodiscard]] bytes_span bytes() { return bytes_span(all_).subspan(guard, size_); }
+  guarded_memory(guarded_memory&&) noexcept = default;
+  guarded_memory& operator=(guarded_memory&&) noexcept = default;
+
+  /// Memory of someone else, without guards.
+  [[nodiscard]] static guarded_memory over(bytes_span bytes) {
+    guarded_memory made(0);
+    made.all_.clear();
+    made.bytes_ = bytes;
+    return made;
+  }
+  [[nodiscard]] bytes_span bytes() { return bytes_; }
   [[nodiscard]] bool intact() const {
+    if (all_.empty()) return true;
     const auto is_mark = [](std::byte one) { return one == mark; };
     return std::all_of(all_.begin(), all_.begin() + guard, is_mark) && std::all_of(all_.end() - guard, all_.end(), is_mark);
   }
@@ -95,7 +124,7 @@ class guarded_memory {
   static constexpr std::ptrdiff_t guard = 4096;
   static constexpr std::byte mark{0xa7};
   std::vector<std::byte> all_;
-  std::size_t size_;
+  bytes_span bytes_;
 };
 
 /// Two connected endpoints, each with a region that the other has imported.
@@ -108,8 +137,8 @@ class connected_pair {
       : near_memory(size), far_memory(size) {
     near.emplace(rig.make(near_options).value());
     far.emplace(rig.make(far_options).value());
-    near_region = near->register_region(near_memory.bytes()).value();
-    far_region = far->register_region(far_memory.bytes()).value();
+    near_region = make_region(*near, near_memory);
+    far_region = make_region(*far, far_memory);
     to_far = connect(*near, *far);
     to_near = connect(*far, *near);
     far_import = near->import_region(to_far, far->export_region(far_region).value()).value();
@@ -134,6 +163,14 @@ class connected_pair {
     other.join();
     EXPECT_TRUE(peer.has_value()) << peer.error().message();
     return *peer;
+  }
+
+  /// Registers the memory; where the rig shares regions, allocates one instead, whose bytes the memory then is.
+  LADING_NOINLINE static region make_region(transport_type& owner, guarded_memory& memory) {
+    if constexpr (!shares_regions<Rig>()) return owner.register_region(memory.bytes()).value();
+    region made = owner.allocate_region(memory.bytes().size()).value();
+    memory = guarded_memory::over(made.bytes());
+    return made;
   }
 
   LADING_NOINLINE void progress() {

@@ -12,8 +12,8 @@ struct faultless_rig {
   using transport_type = lading::fault_injecting<lading::loopback>;
   lading::result<transport_type> make(const lading::endpoint_options& options) {
     lading::loopback_options all;
-    static_cast<lading::endpoint_options&>(all) = options;
-    all.observer = nullptr;
+    all.endpoint = options;
+    all.endpoint.observer = nullptr;
     auto inner = lading::loopback::create(all);
     if (!inner) return lading::fail(inner.error());
     return transport_type::create(std::move(*inner), {}, options);

@@ -51,8 +51,8 @@ struct linked {
 
 loopback_options pooled(worker_pool& pool, time_source clock = {}) {
   loopback_options options;
-  options.clock = clock;
-  options.close_limit = 10ms;
+  options.endpoint.clock = clock;
+  options.endpoint.close_limit = 10ms;
   options.workers = 3;
   options.inline_limit = 1000;
   options.pool = &pool;

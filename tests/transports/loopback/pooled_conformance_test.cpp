@@ -11,7 +11,7 @@ struct pooled_loopback_rig {
   using transport_type = lading::loopback;
   lading::result<lading::loopback> make(const lading::endpoint_options& options) {
     lading::loopback_options all;
-    static_cast<lading::endpoint_options&>(all) = options;
+    all.endpoint = options;
     all.workers = 3;
     all.inline_limit = 0;
     all.pool = &pool;

@@ -22,7 +22,7 @@ class raw_peer {
   };
 
   raw_peer(const char* lanes, ucx& target) : target_(target) {
-    const auto opened = worker_.open(lanes, "", &raw_peer::keep, this);
+    const auto opened = worker_.open({lanes, {}, {}}, &raw_peer::keep, this);
     EXPECT_TRUE(opened.has_value()) << opened.error().message();
     const auto address = target.address().value();
     const auto decoded = decode_address(address).value();
@@ -102,11 +102,13 @@ class raw_peer {
 };
 
 template <class Lanes>
-class ucx_hostile : public testing::Test {
+class ucx_hostile : public ucx_test::on_lanes<Lanes> {
  protected:
   static constexpr std::size_t size = std::size_t{1} << 18;
 
   void SetUp() override {
+    ucx_test::on_lanes<Lanes>::SetUp();
+    if (this->IsSkipped()) return;
     ucs_global_opts_set_value("LOG_LEVEL", "fatal");
     target.emplace(ucx_test::make<Lanes>().value());
     here = target->register_region(memory.bytes()).value();
@@ -116,6 +118,7 @@ class ucx_hostile : public testing::Test {
     peer.emplace(Lanes::lanes, *target);
   }
   void TearDown() override {
+    if (this->IsSkipped()) return;
     EXPECT_TRUE(memory.intact());
     EXPECT_TRUE(untouched());
     // The target is alive, and serves who asks rightly.

@@ -20,13 +20,13 @@ using conformance::fill;
   std::ifstream file("/proc/self/cmdline");
   std::vector<std::string> words;
   for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
-  if (words.size() != 4 || words[1] != "--ucx-peer") return true;
-  std::_Exit(ucx_test::peer_main(words[2].c_str(), std::stoul(words[3])));
+  if (words.size() != 5 || words[1] != "--ucx-peer") return true;
+  std::_Exit(ucx_test::peer_main(words[2].c_str(), std::stoul(words[3]), words[4] == "shared"));
 }();
 
 template <class Lanes>
-class ucx_processes : public testing::Test {};
-using all_lanes = testing::Types<ucx_test::tcp, ucx_test::shared_memory>;
+class ucx_processes : public ucx_test::on_lanes<Lanes> {};
+using all_lanes = testing::Types<ucx_test::tcp, ucx_test::shared_memory, ucx_test::shared_regions>;
 TYPED_TEST_SUITE(ucx_processes, all_lanes);
 
 /// This side of a connection to a peer in another process.
@@ -34,7 +34,7 @@ template <class Lanes>
 struct near_side {
   static constexpr std::size_t size = std::size_t{1} << 20;
 
-  explicit near_side(ucx_options wanted = {}) : memory(size), far(Lanes::lanes, size) {
+  explicit near_side(ucx_options wanted = {}) : memory(size), far(Lanes::lanes, size, Lanes::shares_regions) {
     near.emplace(
         ucx_test::make<Lanes>({}, [&](ucx_options& all) { all.stall_limit = wanted.stall_limit, all.heartbeat = wanted.heartbeat; }).value());
     here = near->register_region(memory.bytes()).value();
@@ -72,15 +72,51 @@ void expect_ended(std::vector<transfer>& running) {
   }
 }
 
+/// How many rounds a soak has: LADING_SOAK_ROUNDS, which also makes it print its figures, else a few.
+int soak_rounds(int few) {
+  const char* const wanted = std::getenv("LADING_SOAK_ROUNDS");
+  return wanted != nullptr ? std::atoi(wanted) : few;
+}
+
+/// Descriptors and memory of this process after the first rounds, when all that is made once has been made; compared at the end.
+class flatness {
+ public:
+  void start() { descriptors_ = conformance::open_descriptors(), memory_ = conformance::resident_bytes(); }
+  void check(const char* what, double longest, double sum, int rounds) const {
+    if (!descriptors_ || !memory_) return;
+    const auto descriptors = *conformance::open_descriptors(), memory = *conformance::resident_bytes();
+    EXPECT_LE(descriptors, *descriptors_);
+    // Sanitizers keep freed memory for a while.
+    EXPECT_LE(memory, *memory_ + (conformance::sanitized ? std::size_t{256} << 20 : std::size_t{4} << 20));
+    if (std::getenv("LADING_SOAK_ROUNDS") == nullptr) return;
+    std::printf("%s: %d rounds, %.1f ms until the last transfer ended on average, %.1f ms at most; descriptors %zu -> %zu, memory %.1f -> %.1f MiB\n",
+                what, rounds, sum / rounds, longest, *descriptors_, descriptors, static_cast<double>(*memory_) / (1 << 20),
+                static_cast<double>(memory) / (1 << 20));
+  }
+
+ private:
+  std::optional<std::size_t> descriptors_, memory_;
+};
+
+double milliseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
 TYPED_TEST(ucx_processes, killed_at_any_moment_every_transfer_ends) {
-  std::optional<std::size_t> descriptors;
-  for (int round = 0; round < 12; ++round) {
+  const int rounds = soak_rounds(12);
+  flatness flat;
+  double longest = 0, sum = 0;
+  for (int round = 0; round < rounds; ++round) {
     {
       near_side<TypeParam> side;
       std::vector<transfer> running = side.start(64, std::size_t{1} << (10 + round % 8), std::chrono::seconds(30));
-      for (int i = 0; i < round * 5; ++i) side.near->progress();
+      for (int i = 0; i < round % 12 * 5; ++i) side.near->progress();
       side.far.kill();
+      const auto killed = std::chrono::steady_clock::now();
       expect_ended(running);
+      const double took = milliseconds_since(killed);
+      longest = std::max(longest, took);
+      sum += took;
       const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
       auto late = side.near->submit(side.peer, op::put, {});
       while (late && std::chrono::steady_clock::now() < until) {
@@ -92,38 +128,49 @@ TYPED_TEST(ucx_processes, killed_at_any_moment_every_transfer_ends) {
       side.near->disconnect(side.peer);
       EXPECT_TRUE(side.here.deregister().has_value() || !running.empty());
     }
-    if (round == 1) descriptors = conformance::open_descriptors();
+    if (round == std::min(9, rounds / 2)) flat.start();
   }
-  if (descriptors) {
-    EXPECT_LE(*conformance::open_descriptors(), *descriptors + 1);
-  }
+  flat.check("killed", longest, sum, rounds);
 }
 
 TYPED_TEST(ucx_processes, stopped_at_any_moment_every_transfer_ends_and_later_ones_arrive) {
-  for (int round = 0; round < 6; ++round) {
-    near_side<TypeParam> side;
-    fill(side.memory.bytes(), static_cast<std::uint64_t>(round) + 1);
-    for (int i = 0; i < round * 3; ++i) side.near->progress();
-    side.far.stop();
-    std::vector<transfer> running = side.start(40, std::size_t{1} << (10 + 2 * (round % 5)), std::chrono::milliseconds(100));
-    expect_ended(running);
-    side.far.resume();
-    const slice all = side.part(0, side.size);
-    completion how{.status = fail(errc::busy)};
-    for (const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20); std::chrono::steady_clock::now() < until;) {
-      side.near->progress();  // until the transport lets go of the region
-      auto one = side.near->submit(side.peer, op::put, std::span(&all, 1));
-      if (!one && one.error() == errc::busy) continue;
-      ASSERT_TRUE(one.has_value()) << one.error().message();
-      how = one->wait();
-      break;
+  const int rounds = soak_rounds(6);
+  constexpr auto deadline = std::chrono::milliseconds(100);
+  flatness flat;
+  double longest = 0, sum = 0;
+  for (int round = 0; round < rounds; ++round) {
+    {
+      near_side<TypeParam> side;
+      fill(side.memory.bytes(), static_cast<std::uint64_t>(round) + 1);
+      for (int i = 0; i < round % 6 * 3; ++i) side.near->progress();
+      side.far.stop();
+      const auto stopped = std::chrono::steady_clock::now();
+      std::vector<transfer> running = side.start(40, std::size_t{1} << (10 + 2 * (round % 5)), deadline);
+      expect_ended(running);
+      const double took = milliseconds_since(stopped);
+      longest = std::max(longest, took);
+      sum += took;
+      side.far.resume();
+      const slice all = side.part(0, side.size);
+      completion how{.status = fail(errc::busy)};
+      for (const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20); std::chrono::steady_clock::now() < until;) {
+        side.near->progress();  // until the transport lets go of the region
+        auto one = side.near->submit(side.peer, op::put, std::span(&all, 1));
+        if (!one && one.error() == errc::busy) continue;
+        ASSERT_TRUE(one.has_value()) << one.error().message();
+        how = one->wait();
+        break;
+      }
+      EXPECT_TRUE(how.ok()) << how.status.error().message();
+      EXPECT_TRUE(side.far.intact());
     }
-    EXPECT_TRUE(how.ok()) << how.status.error().message();
-    EXPECT_TRUE(side.far.intact());
+    if (round == std::min(9, rounds / 2)) flat.start();
   }
+  flat.check("stopped, deadline 100 ms", longest, sum, rounds);
 }
 
 TYPED_TEST(ucx_processes, a_peer_that_stays_stopped_is_stalled) {
+  if (TypeParam::shares_regions) GTEST_SKIP() << "a shared region is reached without its owner";
   ucx_options quick;
   quick.heartbeat = std::chrono::milliseconds(50);
   quick.stall_limit = std::chrono::milliseconds(500);
@@ -161,8 +208,112 @@ TYPED_TEST(ucx_processes, a_range_deregistered_over_there_is_refused_on_both_sid
       EXPECT_EQ(how.status.error(), errc::not_registered);
     }
   }
-  EXPECT_EQ(side.far.ask('r'), 'y');
+  EXPECT_EQ(side.far.ask('r'), TypeParam::shares_regions ? 'n' : 'y') << "it was asked, and refused";
   EXPECT_TRUE(side.far.intact());
+}
+
+// --- regions that the peer shares
+
+using ucx_shared_regions = ucx_test::on_lanes<ucx_test::shared_regions>;
+
+TEST_F(ucx_shared_regions, are_reached_while_their_owner_is_stopped) {
+  near_side<ucx_test::shared_regions> side;
+  side.far.stop();
+  fill(side.memory.bytes(), 7);
+  std::vector<slice> slices{side.part(0, side.size)};
+  for (std::size_t i = 0; i < 300; ++i) slices.push_back(side.part(i, i));
+  for (const op direction : {op::put, op::get}) {
+    if (direction == op::get) std::memset(side.memory.bytes().data(), 0, side.size);
+    const transfer running = side.near->submit(side.peer, direction, slices).value();
+    ASSERT_TRUE(running.ready()) << "nothing is to be waited for";
+    EXPECT_TRUE(running.how().ok());
+    EXPECT_EQ(running.how().done, slices.size());
+  }
+  conformance::guarded_memory expected(side.size);
+  fill(expected.bytes(), 7);
+  EXPECT_TRUE(conformance::same(side.memory.bytes(), expected.bytes()));
+  side.far.resume();
+  EXPECT_TRUE(side.far.intact());
+}
+
+TEST_F(ucx_shared_regions, end_with_their_registration_their_endpoint_and_their_process) {
+  for (const char how_it_ends : {'d', 'c', 'k'}) {
+    near_side<ucx_test::shared_regions> side;
+    const slice each = side.part(0, side.size);
+    EXPECT_TRUE(side.near->submit(side.peer, op::put, std::span(&each, 1)).value().wait().ok());
+    const prepared_batch prepared = side.near->prepare(side.peer, op::put, std::span(&each, 1)).value();
+    if (how_it_ends == 'k') {
+      side.far.kill();
+      ::usleep(100);
+    } else {
+      ASSERT_EQ(side.far.ask(how_it_ends), 'y');
+    }
+    const errc expected = how_it_ends == 'd' ? errc::not_registered : errc::peer_lost;
+    for (int again = 0; again < 3; ++again) {
+      auto running = side.near->submit(prepared);
+      EXPECT_EQ(name_of(running ? running->wait().status.error().code() : running.error().code()), name_of(expected)) << how_it_ends;
+    }
+  }
+}
+
+TEST_F(ucx_shared_regions, larger_than_a_round_and_mixed_with_others) {
+  constexpr std::size_t large = std::size_t{70} << 20;
+  auto near = ucx_test::make<ucx_test::shared_regions>().value(), far = ucx_test::make<ucx_test::shared_regions>().value();
+  const region source = near.allocate_region(large).value(), target = far.allocate_region(large).value();
+  std::vector<std::byte> memory(100'000);
+  const region registered = far.register_region(memory).value();
+  const peer_id peer = conformance::connected_pair<ucx_test::rig<ucx_test::shared_regions>>::connect(near, far);
+  const auto shared = near.import_region(peer, far.export_region(target).value()).value();
+  const auto other = near.import_region(peer, far.export_region(registered).value()).value();
+  fill(source.bytes(), 3);
+  const auto run = [&](std::span<const slice> slices, submit_options options = {}) {
+    transfer running = near.submit(peer, op::put, slices, options).value();
+    while (!running.ready()) near.progress(), far.progress();
+    return running.how();
+  };
+  const slice whole{source.id(), shared, 0, 0, large};
+  const completion how = run(std::span(&whole, 1));
+  EXPECT_TRUE(how.ok());
+  EXPECT_EQ(how.bytes, large);
+  EXPECT_TRUE(conformance::same(source.bytes(), target.bytes()));
+  std::memset(target.data(), 0, large);
+  std::vector<slice> mixed;
+  std::uint64_t bytes = 0, at = 0;
+  for (std::size_t i = 0; i < 900; ++i) {
+    const std::size_t size = i % 7 == 0 ? 5000 : i % 11;
+    if (i % 3 == 0) {
+      mixed.push_back({source.id(), shared, at, at, size});
+    } else {
+      mixed.push_back({source.id(), other, at % 90'000, at % 90'000, size});
+    }
+    bytes += size;
+    at += 5000;
+  }
+  mixed.push_back({source.id(), shared, 0, 0, large});
+  EXPECT_EQ(run(mixed).bytes, bytes + large);
+  EXPECT_TRUE(conformance::same(source.bytes(), target.bytes()));
+  // Its deadline ends it between two rounds.
+  const completion late = run(std::span(&whole, 1), {.deadline = std::chrono::nanoseconds(1)});
+  ASSERT_FALSE(late.ok());
+  EXPECT_EQ(late.status.error(), errc::timed_out);
+  EXPECT_FALSE(late.quarantined);
+  EXPECT_TRUE(run(std::span(&whole, 1)).ok());
+}
+
+TEST_F(ucx_shared_regions, can_be_declined) {
+  for (const bool near_shares : {false, true}) {
+    auto near = ucx_test::make<ucx_test::shared_regions>({}, [&](ucx_options& all) { all.share_regions = near_shares; }).value();
+    auto far = ucx_test::make<ucx_test::shared_regions>({}, [&](ucx_options& all) { all.share_regions = !near_shares; }).value();
+    const region source = near.allocate_region(4096).value(), target = far.allocate_region(4096).value();
+    const peer_id peer = conformance::connected_pair<ucx_test::rig<ucx_test::shared_regions>>::connect(near, far);
+    const slice all{source.id(), near.import_region(peer, far.export_region(target).value()).value(), 0, 0, 4096};
+    fill(source.bytes(), 5);
+    transfer running = near.submit(peer, op::put, std::span(&all, 1)).value();
+    EXPECT_FALSE(running.ready()) << "it went without a message";
+    while (!running.ready()) near.progress(), far.progress();
+    EXPECT_TRUE(running.how().ok());
+    EXPECT_TRUE(conformance::same(source.bytes(), target.bytes()));
+  }
 }
 
 }  // namespace

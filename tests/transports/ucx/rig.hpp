@@ -23,15 +23,74 @@ using namespace lading;
 
 struct tcp {
   static constexpr const char* lanes = "tcp";
+  static constexpr bool shares_regions = false;
 };
+/// By messages through shared memory.
 struct shared_memory {
   static constexpr const char* lanes = "posix,sysv,self,cma";
+  static constexpr bool shares_regions = false;
+};
+/// Copying to and from regions that the peer allocated.
+struct shared_regions {
+  static constexpr const char* lanes = shared_memory::lanes;
+  static constexpr bool shares_regions = true;
+};
+/// What LADING_UCX_LANES says, such as "rc"; where it is set but empty, what UCX_TLS says.
+struct chosen {
+  static inline const char* const wanted = std::getenv("LADING_UCX_LANES");
+  static inline const char* const lanes = wanted != nullptr ? wanted : "";
+  static constexpr bool shares_regions = false;
+};
+
+/// Why there can be no connection over these lanes on this host; empty where there can be one. It is bare UCX that says so.
+template <class Lanes>
+std::string unavailable() {
+  static const std::string why = []() -> std::string {
+    if (std::is_same_v<Lanes, chosen> && chosen::wanted == nullptr) return "LADING_UCX_LANES names no lanes";
+    if (Lanes::shares_regions && lading::detail::host_number() == 0) return "this host's processes cannot be told apart and watched";
+    if (Lanes::shares_regions && lading::detail::shared_memory::create(1, 1) == nullptr)
+      return "this host has no memory that can be shared and sealed";
+    lading::detail::ucx_worker one, other;
+    for (auto* const worker : {&one, &other}) {
+      const auto ignore = [](void*, const void*, std::size_t, void*, std::size_t, const ucp_am_recv_param_t*) { return UCS_OK; };
+      if (auto opened = worker->open({Lanes::lanes, {}, {}}, ignore, nullptr); !opened)
+        return std::string("no lane of \"") + Lanes::lanes + "\": " + opened.error().message();
+    }
+    const auto address = other.address();
+    if (!address) return address.error().message();
+    ucp_ep_params_t params{};
+    params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE;
+    // Safety: these are the bytes of a worker's address.
+    params.address = reinterpret_cast<const ucp_address_t*>(address->data());
+    params.err_mode = UCP_ERR_HANDLING_MODE_PEER;
+    ucp_ep_h ep = nullptr;
+    const auto status = ucp_ep_create(one.get(), &params, &ep);
+    if (status != UCS_OK) return std::string("no lane of \"") + Lanes::lanes + "\" connects two workers: " + ucs_status_string(status);
+    ucp_request_param_t how{};
+    how.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS;
+    how.flags = UCP_EP_CLOSE_FLAG_FORCE;
+    if (const auto closing = ucp_ep_close_nbx(ep, &how); UCS_PTR_IS_PTR(closing)) {
+      while (ucp_request_check_status(closing) == UCS_INPROGRESS) one.progress();
+      ucp_request_free(closing);
+    }
+    return {};
+  }();
+  return why;
+}
+
+/// A test that runs on several lanes, those that the host has.
+template <class Lanes>
+class on_lanes : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const std::string why = unavailable<Lanes>(); !why.empty()) GTEST_SKIP() << why;
+  }
 };
 
 template <class Lanes>
 result<ucx> make(const endpoint_options& options, const auto& change) {
   ucx_options all;
-  static_cast<endpoint_options&>(all) = options;
+  all.endpoint = options;
   all.lanes = Lanes::lanes;
   change(all);
   return ucx::create(all);
@@ -45,10 +104,10 @@ result<ucx> make(const endpoint_options& options = {}) {
 
 extern "C" char** environ;
 
-/// This program again, as a peer: `--ucx-peer LANES SIZE`; see peer_main.
+/// This program again, as a peer: `--ucx-peer LANES SIZE registered|shared`; see peer_main.
 class process final : public conformance::foreign_peer {
  public:
-  process(const char* lanes, std::size_t size) {
+  process(const char* lanes, std::size_t size, bool shares_region = false) {
     int to[2], from[2];
     if (::pipe2(to, O_CLOEXEC) != 0 || ::pipe2(from, O_CLOEXEC) != 0) std::abort();
     posix_spawn_file_actions_t actions;
@@ -56,7 +115,7 @@ class process final : public conformance::foreign_peer {
     posix_spawn_file_actions_adddup2(&actions, to[0], 3);
     posix_spawn_file_actions_adddup2(&actions, from[1], 4);
     const std::string bytes = std::to_string(size);
-    const char* const arguments[] = {"/proc/self/exe", "--ucx-peer", lanes, bytes.c_str(), nullptr};
+    const char* const arguments[] = {"/proc/self/exe", "--ucx-peer", lanes, bytes.c_str(), shares_region ? "shared" : "registered", nullptr};
     // Safety: posix_spawn does not write through its arguments.
     if (::posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, const_cast<char* const*>(arguments), environ) != 0) pid_ = -1;
     posix_spawn_file_actions_destroy(&actions);
@@ -123,21 +182,33 @@ class process final : public conformance::foreign_peer {
 };
 
 /// What the peer's process does: writes its address and its region's descriptor to descriptor 4, then makes progress until descriptor 3 ends.
-/// Asked 'i', it answers whether the guards are intact; 'd' deregisters the region; 'r' tells whether it has refused anything.
-inline int peer_main(const char* lanes, std::size_t size) {
-  ucx_options options;
-  options.lanes = lanes;
-  auto made = ucx::create(options);
+/// Asked 'i', it answers whether the guards are intact; 'd' deregisters the region; 'r' tells whether it has refused anything; 'c' closes the endpoint.
+/// A region that it shares has neighbours as guards: the regions allocated before and after it.
+inline int peer_main(const char* lanes, std::size_t size, bool shares_region) {
+  auto made = ucx::create({.lanes = lanes});
   if (!made) return 2;
-  conformance::guarded_memory memory(size);
-  auto registered = made->register_region(memory.bytes());
+  conformance::guarded_memory memory(shares_region ? 1 : size);
+  std::vector<region> neighbours;
+  const auto add_neighbour = [&] {
+    if (!shares_region) return;
+    neighbours.push_back(made->allocate_region(size).value());
+    std::memset(neighbours.back().data(), 0x77, size);
+  };
+  add_neighbour();
+  auto registered = shares_region ? made->allocate_region(size) : made->register_region(memory.bytes());
+  add_neighbour();
+  const auto intact = [&] {
+    return memory.intact() && std::all_of(neighbours.begin(), neighbours.end(), [](const region& each) {
+             return std::all_of(each.bytes().begin(), each.bytes().end(), [](std::byte one) { return one == std::byte{0x77}; });
+           });
+  };
   const auto write_blob = [](const std::vector<std::byte>& blob) {
     const auto bytes = static_cast<std::uint32_t>(blob.size());
     return ::write(4, &bytes, sizeof bytes) == sizeof bytes && ::write(4, blob.data(), blob.size()) == static_cast<ssize_t>(blob.size());
   };
   if (!registered || !write_blob(made->address().value()) || !write_blob(made->export_region(*registered).value())) return 3;
   for (unsigned round = 0;; ++round) {
-    const bool busy = made->progress() != 0;
+    const bool busy = made.has_value() && made->progress() != 0;
     if (busy && round % 64 != 0) continue;
     ::pollfd watched{.fd = 3, .events = POLLIN, .revents = 0};
     if (::poll(&watched, 1, 0) == 0) {
@@ -147,9 +218,13 @@ inline int peer_main(const char* lanes, std::size_t size) {
     char letter = 0;
     if (::read(3, &letter, 1) != 1) return 0;
     bool yes = false;
-    if (letter == 'i') yes = memory.intact();
+    if (letter == 'i') yes = intact();
     if (letter == 'd') yes = registered->deregister().has_value();
     if (letter == 'r') yes = made->refusals().count != 0;
+    if (letter == 'c') {
+      made = fail(errc::closed);
+      yes = true;
+    }
     const char answer = yes ? 'y' : 'n';
     if (::write(4, &answer, 1) != 1) return 0;
   }
@@ -160,10 +235,12 @@ inline int peer_main(const char* lanes, std::size_t size) {
 template <class Lanes>
 struct rig {
   using transport_type = ucx;
+  static constexpr bool shares_regions = Lanes::shares_regions;
   static constexpr std::size_t connection_cycles = 2'000;
+  static std::string unavailable() { return ucx_test::unavailable<Lanes>(); }
   result<ucx> make(const endpoint_options& options) { return ucx_test::make<Lanes>(options); }
 #if defined(__linux__)
-  std::unique_ptr<conformance::foreign_peer> spawn_peer(std::size_t size) { return std::make_unique<process>(Lanes::lanes, size); }
+  std::unique_ptr<conformance::foreign_peer> spawn_peer(std::size_t size) { return std::make_unique<process>(Lanes::lanes, size, shares_regions); }
 #endif
 };
 

@@ -12,10 +12,11 @@
 namespace lading {
 
 /// How a loopback endpoint copies, besides what every endpoint has.
-struct loopback_options : endpoint_options {
+struct loopback_options {
   std::size_t workers = 2;  ///< threads that copy a large batch, the one that makes progress included; 1 = submit copies all
   std::uint64_t inline_limit = std::uint64_t{1} << 20;  ///< bytes of a batch up to which submit copies it, because waking a thread would cost more
   worker_pool* pool = nullptr;                          ///< which must outlive the endpoint; nullptr = the process's own
+  endpoint_options endpoint = {};
 };
 
 namespace detail {
@@ -270,7 +271,7 @@ class loopback_driver final : public driver {
 class loopback : public endpoint {
  public:
   [[nodiscard]] static result<loopback> create(const loopback_options& options = {}) {
-    auto made = endpoint::create(std::make_unique<detail::loopback_driver>(options), options);
+    auto made = endpoint::create(std::make_unique<detail::loopback_driver>(options), options.endpoint);
     if (!made) return fail(made.error());
     return loopback(std::move(*made));
   }

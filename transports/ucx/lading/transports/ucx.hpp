@@ -17,7 +17,7 @@ class ucx : public endpoint {
     LADING_TRY {
       auto adapter = std::make_unique<detail::ucx_driver>(options);
       const detail::ucx_driver& kept = *adapter;
-      auto made = endpoint::create(std::move(adapter), options);
+      auto made = endpoint::create(std::move(adapter), options.endpoint);
       if (!made) return fail(made.error());
       return ucx(std::move(*made), kept);
     }

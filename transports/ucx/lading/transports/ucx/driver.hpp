@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include <lading/transport/endpoint.hpp>
+#include <lading/transports/ucx/shared_memory.hpp>
 #include <lading/transports/ucx/wire.hpp>
 
 #if defined(__linux__)
@@ -15,14 +16,17 @@
 namespace lading {
 
 /// How a ucx endpoint works, besides what every endpoint has.
-struct ucx_options : endpoint_options {
-  std::string lanes;        ///< as UCX_TLS: "tcp", "posix,sysv,self" (shared memory only), "rc,tcp"; empty = as UCX_TLS says, or what UCX finds best
-  std::string devices;      ///< as UCX_NET_DEVICES; empty = likewise
-  std::size_t window = 32;  ///< requests under way per peer, at most 65,535
+struct ucx_options {
+  std::string lanes = {};    ///< as UCX_TLS: "tcp", "posix,sysv,self" (shared memory only), "rc", "rc,tcp"; empty = as UCX_TLS says, or UCX's choice
+  std::string devices = {};  ///< as UCX_NET_DEVICES: "eth0", "mlx5_0:1"; empty = likewise
+  std::vector<ucx_setting> settings = {};                               ///< any other of UCX's own, for this endpoint alone
+  std::size_t window = 32;                                              ///< requests under way per peer, at most 65,535
   std::uint64_t window_bytes = std::uint64_t{32} << 20;                 ///< bytes under way per peer; one larger slice goes alone
   std::chrono::nanoseconds heartbeat = std::chrono::milliseconds(500);  ///< between messages to a peer that is silent while something waits for it
   std::chrono::nanoseconds stall_limit = std::chrono::seconds(10);      ///< silence after which such a peer is given up as peer_stalled
+  bool share_regions = true;                                            ///< peers of this host copy straight to and from what allocate_region made
   std::size_t max_wires = 4096;                                         ///< endpoints that may be connected at a time
+  endpoint_options endpoint = {};
 };
 
 /// What peers asked for that was refused.
@@ -36,13 +40,16 @@ namespace detail {
 struct ucx_remote final : driver_remote {
   std::uint32_t region = 0;
   std::uint64_t generation = 0;
+  shared_view shared;  ///< empty where the region is reached by messages
 };
 
-/// Every slice travels as an active message, or in one, and the receiver checks its region, generation and bounds: UCX itself enforces nothing on
-/// most lanes. Large messages go by rendezvous straight between the regions.
+/// Slices of regions that a peer of this host shares are copied. Every other slice travels as an active message, or in one, and the receiver checks
+/// its region, generation and bounds: UCX itself enforces nothing on most lanes. Large messages go by rendezvous straight between the regions.
 class ucx_driver final : public driver {
  public:
-  explicit ucx_driver(const ucx_options& options) : options_(options) { options_.window = std::clamp<std::size_t>(options_.window, 1, 65'535); }
+  explicit ucx_driver(const ucx_options& options) : options_(options), shares_(options.share_regions && ucx_worker::shares_memory(options.lanes)) {
+    options_.window = std::clamp<std::size_t>(options_.window, 1, 65'535);
+  }
   ~ucx_driver() override {
 #if defined(__linux__)
     if (event_fd_ >= 0) ::close(event_fd_);
@@ -58,12 +65,10 @@ class ucx_driver final : public driver {
   result<std::unique_ptr<driver_connection>> connect(const endpoint_address& address) override;
   result<bool> connected(driver_connection& peer) noexcept override;
   void disconnect(driver_connection& peer) noexcept override;
-  result<std::unique_ptr<driver_remote>> import_key(driver_connection&, const region_descriptor& region) override {
-    auto made = std::make_unique<ucx_remote>();
-    made->region = static_cast<std::uint32_t>(region.id);
-    made->generation = region.generation;
-    return made;
-  }
+
+  result<driver_allocation> allocate(std::size_t size) override;
+  result<std::vector<std::byte>> export_key(const local_region& exported) override;
+  result<std::unique_ptr<driver_remote>> import_key(driver_connection& peer, const region_descriptor& region) override;
 
   std::size_t post(batch& slices, std::size_t first) noexcept override;
   bool notify(driver_connection& peer, std::uint64_t tag, operation& token) noexcept override;
@@ -107,6 +112,20 @@ class ucx_driver final : public driver {
   void look_after(ucx_wire& wire, std::chrono::nanoseconds now) noexcept;
   void keep_alive(ucx_wire& wire, std::chrono::nanoseconds now) noexcept;
 
+  // Regions that peers share.
+  struct direct_round {
+    std::uint64_t left = std::uint64_t{32} << 20;  // some milliseconds, after which a cancel or deadline is seen
+    bool begun = false, streaming = false;
+    std::size_t count = 0;  // of slices that arrived, and are still to be reported
+    std::uint64_t bytes = 0;
+  };
+  // A batch that is larger than what the caches keep bypasses them, in slices that are long enough to gain by it.
+  static constexpr std::uint64_t streaming_batch = std::uint64_t{16} << 20;
+  static constexpr std::uint64_t streaming_slice = std::uint64_t{16} << 10;
+  [[nodiscard]] std::size_t copy_shared(ucx_wire& wire, batch& slices, std::size_t first, std::size_t end, direct_round& round) noexcept;
+  [[nodiscard]] bool owner_lives(ucx_wire& wire) noexcept;
+  void revoke_all() noexcept;
+
   // Messages out.
   [[nodiscard]] ucx_outgoing* new_outgoing(ucx_wire& wire);
   void send(ucx_outgoing& message, bytes_view payload, unsigned flags) noexcept;
@@ -148,6 +167,7 @@ class ucx_driver final : public driver {
   ucx_options options_;
   driver_host* host_ = nullptr;
   std::uint64_t host_number_ = 0;
+  bool shares_;  // regions, with peers of this host
   ucx_worker worker_;
   std::vector<std::unique_ptr<ucx_wire>> wires_;
   std::unordered_map<std::uint64_t, ucx_wire*> by_number_;
@@ -166,6 +186,7 @@ class ucx_driver final : public driver {
 }  // namespace detail
 }  // namespace lading
 
+#include <lading/transports/ucx/detail/driver_direct.hpp>
 #include <lading/transports/ucx/detail/driver_requests.hpp>
 #include <lading/transports/ucx/detail/driver_serving.hpp>
 #include <lading/transports/ucx/detail/driver_wires.hpp>

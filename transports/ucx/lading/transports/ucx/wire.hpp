@@ -86,7 +86,10 @@ struct ucx_wire {
   bool remote_attached = false;  ///< the peer uses it too
   bool ping_out = false, active = false;
   liveness life;
+  std::uint64_t pid = 0;  ///< of the peer, where it is a process of this host that can be watched, or this one
+  bool same_process = false;
   process_watch process;
+  std::chrono::nanoseconds seen_alive{0};  ///< when `process` was last asked for a batch
   std::vector<std::unique_ptr<ucx_slot>> slots;
   std::vector<ucx_slot*> free_slots;
   std::size_t used_slots = 0;

@@ -1,6 +1,7 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -9,6 +10,15 @@
 
 #include <lading/core/bytes.hpp>
 #include <lading/core/result.hpp>
+
+namespace lading {
+
+/// One of UCX's own settings, named as in its documentation without UCX_: {"RC_VERBS_TIMEOUT", "20ms"}.
+struct ucx_setting {
+  std::string name, value;
+};
+
+}  // namespace lading
 
 namespace lading::detail {
 
@@ -33,18 +43,36 @@ class ucx_worker {
   ucx_worker& operator=(const ucx_worker&) = delete;
   ~ucx_worker() { close(); }
 
-  /// `lanes` as in UCX_TLS, `devices` as in UCX_NET_DEVICES; empty = as UCX itself decides.
-  [[nodiscard]] result<void> open(const std::string& lanes, const std::string& devices, ucp_am_recv_callback_t on_message, void* argument) noexcept {
+  struct choice {
+    std::string lanes;    ///< as in UCX_TLS; empty = as UCX itself decides
+    std::string devices;  ///< as in UCX_NET_DEVICES; likewise
+    std::vector<ucx_setting> settings;
+  };
+
+  [[nodiscard]] result<void> open(const choice& wanted, ucp_am_recv_callback_t on_message, void* argument) noexcept {
     ucp_config_t* config = nullptr;
     if (const auto status = ucp_config_read(nullptr, nullptr, &config); status != UCS_OK)
       return fail(ucx_error(status, "UCX's configuration is invalid"));
     const auto set = [&](const char* name, const char* value) { return ucp_config_modify(config, name, value); };
     ucs_status_t status = UCS_OK;
-    if (!lanes.empty()) status = set("TLS", lanes.c_str());
-    if (status == UCS_OK && !devices.empty()) status = set("NET_DEVICES", devices.c_str());
+    const auto prefer = [&](const char* name, const char* value) {
+      char variable[64];
+      std::snprintf(variable, sizeof variable, "UCX_%s", name);
+      if (std::getenv(variable) == nullptr) static_cast<void>(set(name, value));
+    };
+    if (!wanted.lanes.empty()) status = set("TLS", wanted.lanes.c_str());
+    if (status == UCS_OK && !wanted.devices.empty()) status = set("NET_DEVICES", wanted.devices.c_str());
     // Without it, shared memory lanes refuse to detect errors, and then requests to a dead peer never end.
-    if (std::getenv("UCX_MM_ERROR_HANDLING") == nullptr && shares_memory(lanes)) static_cast<void>(set("MM_ERROR_HANDLING", "y"));
-    if (std::getenv("UCX_KEEPALIVE_INTERVAL") == nullptr) static_cast<void>(set("KEEPALIVE_INTERVAL", "1s"));
+    if (shares_memory(wanted.lanes)) prefer("MM_ERROR_HANDLING", "y");
+    prefer("KEEPALIVE_INTERVAL", "1s");
+    // A peer whose host is gone is noticed in tenths of a second; by default it takes UCX half a minute.
+    if (mentions(wanted.lanes, "rc")) {
+      prefer("RC_VERBS_TIMEOUT", "20ms");
+      prefer("RC_VERBS_RETRY_COUNT", "3");
+    }
+    for (const ucx_setting& each : wanted.settings) {
+      if (status == UCS_OK) status = set(each.name.c_str(), each.value.c_str());
+    }
     if (status == UCS_OK) {
       ucp_params_t params{};
       params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_NAME;
@@ -76,6 +104,16 @@ class ucx_worker {
     context_ = nullptr;
   }
 
+  /// Whether a list of lanes may contain one of shared memory; the setting for those is an unknown one, and warned of, where there is none.
+  [[nodiscard]] static bool shares_memory(const std::string& lanes) noexcept {
+    const std::string_view all = chosen(lanes);
+    if (all.empty() || all.front() == '^') return true;
+    for (const std::string_view each : {"all", "shm", "sm", "mm", "posix", "sysv", "xpmem"}) {
+      if (all.find(each) != std::string_view::npos) return true;
+    }
+    return false;
+  }
+
   [[nodiscard]] ucp_worker_h get() const noexcept { return worker_; }
   [[nodiscard]] bool is_open() const noexcept { return worker_ != nullptr; }
   std::size_t progress() noexcept { return ucp_worker_progress(worker_); }
@@ -99,16 +137,11 @@ class ucx_worker {
   }
 
  private:
-  /// Whether a list of lanes may contain one of shared memory; the setting for those is an unknown one, and warned of, where there is none.
-  static bool shares_memory(const std::string& lanes) noexcept {
+  static std::string_view chosen(const std::string& lanes) noexcept {
     const char* const ambient = std::getenv("UCX_TLS");
-    const std::string_view all = !lanes.empty() ? std::string_view(lanes) : ambient != nullptr ? std::string_view(ambient) : std::string_view();
-    if (all.empty() || all.front() == '^') return true;
-    for (const std::string_view each : {"all", "shm", "sm", "mm", "posix", "sysv", "xpmem"}) {
-      if (all.find(each) != std::string_view::npos) return true;
-    }
-    return false;
+    return !lanes.empty() ? std::string_view(lanes) : ambient != nullptr ? std::string_view(ambient) : std::string_view();
   }
+  static bool mentions(const std::string& lanes, std::string_view lane) noexcept { return chosen(lanes).find(lane) != std::string_view::npos; }
 
   ucp_context_h context_ = nullptr;
   ucp_worker_h worker_ = nullptr;

@@ -70,7 +70,9 @@ inline void ucx_driver::pack(batch& slices, std::size_t first, ucx_slot& slot) {
   const bool put = slices.direction() == op::put;
   std::size_t count = 0, payload = 0;
   for (; first + count < slices.size(); ++count) {
-    const std::uint64_t size = slices[first + count].size;
+    const posted_slice each = slices[first + count];
+    const std::uint64_t size = each.size;
+    if (static_cast<const ucx_remote&>(*each.remote.key).shared) break;
     const std::size_t records = (count + 1) * ucx_record::wire_size;
     if (size >= ucx_alone_bytes || records + (put ? payload + size : 0) > ucx_pack_bytes || payload + size > ucx_pack_bytes) break;
     payload += static_cast<std::size_t>(size);
@@ -102,8 +104,21 @@ inline std::size_t ucx_driver::post(batch& slices, std::size_t first) noexcept {
   const std::size_t end = slices.size();
   operation& token = slices.token();
   std::size_t next = first;
-  while (next < end && wire->bytes_out < options_.window_bytes && wire->usable()) {
+  direct_round round;
+  while (next < end && wire->usable()) {
     const posted_slice front = slices[next];
+    if (static_cast<const ucx_remote&>(*front.remote.key).shared) {
+      if (!round.begun) {
+        if (!owner_lives(*wire)) break;
+        round.begun = true;
+        round.streaming = slices.total_bytes() >= streaming_batch;
+      }
+      const std::size_t copied = copy_shared(*wire, slices, next, end, round);
+      next += copied;
+      if (copied == 0 || round.left == 0) break;
+      continue;
+    }
+    if (wire->bytes_out >= options_.window_bytes) break;
     const bool alone = front.size >= ucx_alone_bytes;
     if (alone && wire->bytes_out != 0 && wire->bytes_out + front.size > options_.window_bytes) break;
     ucx_slot* slot = nullptr;
@@ -145,6 +160,7 @@ inline std::size_t ucx_driver::post(batch& slices, std::size_t first) noexcept {
     next += slot->count;
     send_request(*slot, head, payload, alone ? 0u : static_cast<unsigned>(UCP_AM_SEND_FLAG_EAGER));  // may end the operation with its last slice
   }
+  if (round.count != 0) token.succeeded(round.count, round.bytes);
   return next - first;
 }
 

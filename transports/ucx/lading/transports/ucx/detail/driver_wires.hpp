@@ -12,12 +12,13 @@ namespace lading::detail {
 inline result<void> ucx_driver::start(driver_host& host) {
   host_ = &host;
   host_number_ = host_number();
-  return worker_.open(options_.lanes, options_.devices, &ucx_driver::on_message, this);
+  return worker_.open({options_.lanes, options_.devices, options_.settings}, &ucx_driver::on_message, this);
 }
 
 /// Says goodbye, closes every wire by force, and destroys the worker: afterwards UCX touches no memory.
 inline void ucx_driver::stop() noexcept {
   if (!worker_.is_open()) return;
+  revoke_all();
   const auto drive_until = [&](std::chrono::milliseconds limit, auto&& done) {
     const auto until = std::chrono::steady_clock::now() + limit;
     while (!done() && std::chrono::steady_clock::now() < until) {
@@ -103,7 +104,10 @@ inline result<ucx_wire*> ucx_driver::open_wire(std::uint64_t endpoint, bytes_vie
 }
 
 inline void ucx_driver::greeted(ucx_wire& wire, const ucx_greeting& peer) noexcept {
-  if (peer.host != 0 && peer.host == host_number_ && peer.process != host_->incoming()->identity.process) wire.process.watch(peer.pid);
+  if (peer.host == 0 || peer.host != host_number_ || wire.pid != 0) return;
+  wire.pid = peer.pid;
+  wire.same_process = peer.process == host_->incoming()->identity.process;
+  if (!wire.same_process) wire.process.watch(peer.pid);
 }
 
 inline void ucx_driver::say_hello(ucx_wire& wire) {
