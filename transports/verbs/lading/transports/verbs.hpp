@@ -1,0 +1,46 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <lading/transport/concept.hpp>
+#include <lading/transports/verbs/driver.hpp>
+
+namespace lading {
+
+/// The transport over InfiniBand and RoCE, by rdma-core itself: one-sided, with nothing between a slice and the hardware.
+///
+/// The target's program takes no part in a put or get; its hardware refuses what lies outside a registered region, and then only that slice fails. A peer
+/// whose process or host is gone is reported as peer_lost, by its kernel's goodbye or after ack_timeout and retry_count; one that owes an answer to a
+/// notification for stall_limit, as peer_stalled. Connecting and notifying need progress on both sides. Whoever may connect and guesses a key can
+/// use it: open the port to nobody else.
+class verbs : public endpoint {
+ public:
+  /// Errors: unsupported where the host has no RDMA device with an active port, invalid_argument for an option that makes no sense or names what is not
+  ///         there, no_memory, backend_failure with errno.
+  [[nodiscard]] static result<verbs> create(const verbs_options& options = {}) {
+    LADING_TRY {
+      auto device = detail::verbs_device::open(options);
+      if (!device) return fail(device.error());
+      auto adapter = std::make_unique<detail::verbs_driver>(options, std::move(*device));
+      const detail::verbs_driver& kept = *adapter;
+      auto made = endpoint::create(std::move(adapter), options.endpoint);
+      if (!made) return fail(made.error());
+      return verbs(std::move(*made), kept);
+    }
+    LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory))
+  }
+
+  /// How often the hardware refused what peers asked for; each of them was told.
+  [[nodiscard]] verbs_refusals refusals() const { return driver_->refusals(); }
+
+  /// The device in use, such as "mlx5_0".
+  [[nodiscard]] std::string_view device_name() const noexcept { return ibv_get_device_name(driver_->device().context()->device); }
+
+ private:
+  verbs(endpoint&& made, const detail::verbs_driver& adapter) noexcept : endpoint(std::move(made)), driver_(&adapter) {}
+
+  const detail::verbs_driver* driver_;
+};
+
+static_assert(transport<verbs>);
+
+}  // namespace lading
