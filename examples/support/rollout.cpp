@@ -87,12 +87,28 @@ std::vector<rollout> make_rollouts(const rollout_plan& plan) {
     each.rewards.resize(plan.responses);
     for (double& reward : each.rewards) reward = random.below(2) == 0 ? 0.0 : 1.0;
     if (i % plan.image_every == 0) {
-      each.multi_modal.emplace("pixel_values", random_floats({1024, 1176}, random));
+      each.multi_modal.emplace("pixel_values", random_floats({plan.image_patches, 1176}, random));
       each.multi_modal.emplace("image_grid_thw", expect(lading::tensor::of(std::array<std::int64_t, 3>{1, 32, 32}, {1, 3}), "making a tensor"));
     }
     if (i == plan.rollouts / 2) each.hidden_states = random_floats({plan.hidden_size, plan.hidden_size}, random);
   }
   return batch;
+}
+
+rollout_view view_of(const rollout& value) {
+  rollout_view made{.id = value.id,
+                    .uid = value.uid,
+                    .prompt = value.prompt,
+                    .prompt_tokens = value.prompt_tokens,
+                    .responses = value.responses.view(),
+                    .log_probs = value.log_probs.view(),
+                    .mask = value.mask.view(),
+                    .rewards = value.rewards,
+                    .multi_modal = {},
+                    .hidden_states = {}};
+  for (const auto& [name, image] : value.multi_modal) made.multi_modal.emplace(name, image.view());
+  if (value.hidden_states) made.hidden_states = value.hidden_states->view();
+  return made;
 }
 
 bool same(const rollout& sent, const rollout& received) { return same_rollout(sent, received); }

@@ -24,7 +24,7 @@ struct rollout {
   lading::jagged log_probs;                           // float32, as long as the responses
   lading::jagged mask;                                // bool: which tokens are trained on
   std::vector<double> rewards;                        // one for each response
-  std::map<std::string, lading::tensor> multi_modal;  // pixel_values [1024, 1176] float32, image_grid_thw [1, 3] int64; empty without an image
+  std::map<std::string, lading::tensor> multi_modal;  // pixel_values [patches, 1176] float32, image_grid_thw [1, 3] int64; empty without an image
   std::optional<lading::tensor> hidden_states;        // [4096, 4096] float32, 64 MiB; of one rollout only
 };
 
@@ -48,11 +48,15 @@ struct rollout_plan {
   std::size_t responses = 8;            // of each rollout
   std::size_t longest_response = 1536;  // tokens
   std::size_t image_every = 4;          // one rollout of so many has an image
+  std::int64_t image_patches = 1024;    // rows of pixel_values
   std::int64_t hidden_size = 4096;      // both dimensions of hidden_states
 };
 
 /// A batch of random values; the same for the same plan.
 [[nodiscard]] std::vector<rollout> make_rollouts(const rollout_plan& plan);
+
+/// Borrows all of it.
+[[nodiscard]] rollout_view view_of(const rollout& value);
 
 /// Whether every value is the same, bit for bit.
 [[nodiscard]] bool same(const rollout& sent, const rollout& received);
