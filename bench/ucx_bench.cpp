@@ -1,6 +1,7 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 
-// The ucx transport beside a bare loop of the same active messages and answers over UCX itself, in turn, in the same run, both sides in one thread.
+// The ucx transport beside a bare loop over UCX itself, in turn, in the same run, both sides in one thread: messages beside the same active messages and
+// answers; shared regions beside ucp_put_nbx into memory that UCX allocated, and a flush.
 // UCX_TLS chooses the lanes of both. Counters: vs_floor is a ratio of the best times.
 
 #include <benchmark/benchmark.h>
@@ -72,12 +73,84 @@ struct bare_side {
   char head[lading::detail::ucx_head::wire_size] = {};
 };
 
+/// Puts into another worker's memory, as UCX itself does it.
+class bare_put_loop {
+ public:
+  explicit bare_put_loop(std::size_t size) {
+    for (side* each : {&near_, &far_}) {
+      ucp_params_t params{};
+      params.field_mask = UCP_PARAM_FIELD_FEATURES;
+      params.features = UCP_FEATURE_RMA;
+      ucp_worker_params_t worker{};
+      if (ucp_init(&params, nullptr, &each->context) != UCS_OK || ucp_worker_create(each->context, &worker, &each->worker) != UCS_OK) std::abort();
+    }
+    ucp_mem_map_params_t wanted{};
+    wanted.field_mask = UCP_MEM_MAP_PARAM_FIELD_LENGTH | UCP_MEM_MAP_PARAM_FIELD_FLAGS;
+    wanted.length = size;
+    wanted.flags = UCP_MEM_MAP_ALLOCATE;
+    ucp_mem_attr_t found{};
+    found.field_mask = UCP_MEM_ATTR_FIELD_ADDRESS;
+    if (ucp_mem_map(far_.context, &wanted, &memory_) != UCS_OK || ucp_mem_query(memory_, &found) != UCS_OK) std::abort();
+    // Safety: the address of memory that UCX allocated here.
+    target_ = reinterpret_cast<std::uintptr_t>(found.address);
+    std::memset(found.address, 0, size);
+    ucp_address_t* address = nullptr;
+    std::size_t length = 0;
+    void* packed = nullptr;
+    if (ucp_worker_get_address(far_.worker, &address, &length) != UCS_OK) std::abort();
+    ucp_ep_params_t params{};
+    params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS;
+    params.address = address;
+    if (ucp_ep_create(near_.worker, &params, &ep_) != UCS_OK || ucp_rkey_pack(far_.context, memory_, &packed, &length) != UCS_OK ||
+        ucp_ep_rkey_unpack(ep_, packed, &key_) != UCS_OK) {
+      std::abort();
+    }
+    ucp_rkey_buffer_release(packed);
+    ucp_worker_release_address(far_.worker, address);
+  }
+  bare_put_loop(const bare_put_loop&) = delete;
+  bare_put_loop& operator=(const bare_put_loop&) = delete;
+  ~bare_put_loop() {
+    ucp_rkey_destroy(key_);
+    finish(ucp_ep_close_nb(ep_, UCP_EP_CLOSE_MODE_FORCE));
+    ucp_mem_unmap(far_.context, memory_);
+    for (const side* each : {&near_, &far_}) ucp_worker_destroy(each->worker), ucp_cleanup(each->context);
+  }
+  void put(const std::byte* source, std::size_t count, std::size_t size) {
+    const ucp_request_param_t params{};
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto posted = ucp_put_nbx(ep_, source + i * size, size, target_ + i * size, key_, &params);
+      if (UCS_PTR_IS_PTR(posted)) ucp_request_free(posted);
+    }
+    finish(ucp_ep_flush_nbx(ep_, &params));
+  }
+
+ private:
+  struct side {
+    ucp_context_h context = nullptr;
+    ucp_worker_h worker = nullptr;
+  };
+  void finish(ucs_status_ptr_t request) {
+    if (!UCS_PTR_IS_PTR(request)) return;
+    while (ucp_request_check_status(request) == UCS_INPROGRESS) ucp_worker_progress(near_.worker), ucp_worker_progress(far_.worker);
+    ucp_request_free(request);
+  }
+
+  side near_, far_;
+  ucp_mem_h memory_ = nullptr;
+  ucp_ep_h ep_ = nullptr;
+  ucp_rkey_h key_ = nullptr;
+  std::uint64_t target_ = 0;
+};
+
 struct fixture {
-  explicit fixture(std::size_t size) : bare_near(size), bare_far(size), near(lading::ucx::create().value()), far(lading::ucx::create().value()) {
+  fixture(std::size_t size, bool shares)
+      : bare_near(size), bare_far(size), near(lading::ucx::create().value()), far(lading::ucx::create({.share_regions = shares}).value()) {
     bare_near.connect(bare_far);
     bare_far.connect(bare_near);
     source = near.allocate_region(size).value();
     target = far.allocate_region(size).value();
+    std::memset(source.data(), 1, size);
     auto running = std::thread([&] { peer = near.connect(far.address().value()).value(), connected = true; });
     while (!connected) far.progress();
     running.join();
@@ -108,17 +181,46 @@ struct fixture {
   lading::remote_region_id imported{};
 };
 
-void puts(benchmark::State& state) {
-  const auto count = static_cast<std::size_t>(state.range(0)), size = static_cast<std::size_t>(state.range(1));
-  fixture sides(count * size);
+std::vector<lading::slice> slices_of(const fixture& sides, std::size_t count, std::size_t size) {
   std::vector<lading::slice> slices;
   for (std::size_t i = 0; i < count; ++i) slices.push_back({sides.source.id(), sides.imported, i * size, i * size, size});
-  const auto batch = sides.near.prepare(sides.peer, lading::op::put, slices).value();
+  return slices;
+}
+
+void puts_by_messages(benchmark::State& state) {
+  const auto count = static_cast<std::size_t>(state.range(0)), size = static_cast<std::size_t>(state.range(1));
+  fixture sides(count * size, false);
+  const auto batch = sides.near.prepare(sides.peer, lading::op::put, slices_of(sides, count, size)).value();
   paired::compare(
       state, [&] { sides.put(batch); }, [&] { sides.bare_put(count, size); });
   state.counters["more_ns_per_slice"] = (state.counters["best_ns"] - state.counters["floor_ns"]) / static_cast<double>(count);
 }
-BENCHMARK(puts)->ArgNames({"slices", "bytes"})->Args({1, 64 << 10})->Args({1, 16 << 20})->Args({64, 64 << 10})->Args({4096, 1024})->UseManualTime();
+BENCHMARK(puts_by_messages)
+    ->ArgNames({"slices", "bytes"})
+    ->Args({1, 64 << 10})
+    ->Args({1, 16 << 20})
+    ->Args({64, 64 << 10})
+    ->Args({4096, 1024})
+    ->UseManualTime();
+
+void puts_into_shared_regions(benchmark::State& state) {
+  const auto count = static_cast<std::size_t>(state.range(0)), size = static_cast<std::size_t>(state.range(1));
+  fixture sides(count * size, true);
+  bare_put_loop bare(count * size);
+  const auto batch = sides.near.prepare(sides.peer, lading::op::put, slices_of(sides, count, size)).value();
+  if (!sides.near.submit(batch).value().ready()) return state.SkipWithError("the region is not shared: UCX_TLS names no lane of shared memory");
+  paired::compare(
+      state, [&] { sides.put(batch); }, [&] { bare.put(sides.source.data(), count, size); });
+  state.counters["more_ns_per_slice"] = (state.counters["best_ns"] - state.counters["floor_ns"]) / static_cast<double>(count);
+}
+BENCHMARK(puts_into_shared_regions)
+    ->ArgNames({"slices", "bytes"})
+    ->Args({1, 64 << 10})
+    ->Args({1, 16 << 20})
+    ->Args({64, 64 << 10})
+    ->Args({4096, 1024})
+    ->Args({16384, 64})
+    ->UseManualTime();
 
 }  // namespace
 
