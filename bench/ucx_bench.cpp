@@ -201,6 +201,7 @@ BENCHMARK(puts_by_messages)
     ->Args({1, 16 << 20})
     ->Args({64, 64 << 10})
     ->Args({4096, 1024})
+    ->Iterations(200)
     ->UseManualTime();
 
 void puts_into_shared_regions(benchmark::State& state) {
@@ -220,6 +221,7 @@ BENCHMARK(puts_into_shared_regions)
     ->Args({64, 64 << 10})
     ->Args({4096, 1024})
     ->Args({16384, 64})
+    ->Iterations(200)
     ->UseManualTime();
 
 }  // namespace

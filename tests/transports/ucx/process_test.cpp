@@ -82,16 +82,15 @@ int soak_rounds(int few) {
 class flatness {
  public:
   void start() { descriptors_ = conformance::open_descriptors(), memory_ = conformance::resident_bytes(); }
-  void check(const char* what, double longest, double sum, int rounds) const {
+  void check(const std::string& what, int rounds) const {
     if (!descriptors_ || !memory_) return;
     const auto descriptors = *conformance::open_descriptors(), memory = *conformance::resident_bytes();
     EXPECT_LE(descriptors, *descriptors_);
     // Sanitizers keep freed memory for a while.
     EXPECT_LE(memory, *memory_ + (conformance::sanitized ? std::size_t{256} << 20 : std::size_t{4} << 20));
     if (std::getenv("LADING_SOAK_ROUNDS") == nullptr) return;
-    std::printf("%s: %d rounds, %.1f ms until the last transfer ended on average, %.1f ms at most; descriptors %zu -> %zu, memory %.1f -> %.1f MiB\n",
-                what, rounds, sum / rounds, longest, *descriptors_, descriptors, static_cast<double>(*memory_) / (1 << 20),
-                static_cast<double>(memory) / (1 << 20));
+    std::printf("%s: %d rounds, descriptors %zu -> %zu, memory %.1f -> %.1f MiB\n", what.c_str(), rounds, *descriptors_, descriptors,
+                static_cast<double>(*memory_) / (1 << 20), static_cast<double>(memory) / (1 << 20));
   }
 
  private:
@@ -100,6 +99,12 @@ class flatness {
 
 double milliseconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::string ended_after(double average, double longest) {
+  char text[100];
+  std::snprintf(text, sizeof text, "the last transfer ended after %.1f ms on average, %.1f ms at most", average, longest);
+  return text;
 }
 
 TYPED_TEST(ucx_processes, killed_at_any_moment_every_transfer_ends) {
@@ -130,7 +135,7 @@ TYPED_TEST(ucx_processes, killed_at_any_moment_every_transfer_ends) {
     }
     if (round == std::min(9, rounds / 2)) flat.start();
   }
-  flat.check("killed", longest, sum, rounds);
+  flat.check("killed; " + ended_after(sum / rounds, longest), rounds);
 }
 
 TYPED_TEST(ucx_processes, stopped_at_any_moment_every_transfer_ends_and_later_ones_arrive) {
@@ -166,7 +171,7 @@ TYPED_TEST(ucx_processes, stopped_at_any_moment_every_transfer_ends_and_later_on
     }
     if (round == std::min(9, rounds / 2)) flat.start();
   }
-  flat.check("stopped, deadline 100 ms", longest, sum, rounds);
+  flat.check("stopped, deadline 100 ms; " + ended_after(sum / rounds, longest), rounds);
 }
 
 TYPED_TEST(ucx_processes, a_peer_that_stays_stopped_is_stalled) {
@@ -210,6 +215,34 @@ TYPED_TEST(ucx_processes, a_range_deregistered_over_there_is_refused_on_both_sid
   }
   EXPECT_EQ(side.far.ask('r'), TypeParam::shares_regions ? 'n' : 'y') << "it was asked, and refused";
   EXPECT_TRUE(side.far.intact());
+}
+
+// --- connections
+
+template <class Lanes>
+class ucx_connections : public ucx_test::on_lanes<Lanes> {};
+TYPED_TEST_SUITE(ucx_connections, all_lanes);
+
+/// Each time with another endpoint, and so over another connection of UCX's.
+TYPED_TEST(ucx_connections, to_ever_new_endpoints_leave_nothing_behind) {
+  const int rounds = soak_rounds(30);
+  ucx near = ucx_test::make<TypeParam>().value();
+  const region source = near.allocate_region(4096).value();
+  fill(source.bytes(), 1);
+  flatness flat;
+  for (int round = 0; round < rounds; ++round) {
+    if (round == std::min(100, rounds / 2)) flat.start();
+    ucx far = ucx_test::make<TypeParam>().value();
+    const region target = far.allocate_region(4096).value();
+    const peer_id peer = conformance::connected_pair<ucx_test::rig<TypeParam>>::connect(near, far);
+    const slice all{source.id(), near.import_region(peer, far.export_region(target).value()).value(), 0, 0, 4096};
+    transfer running = near.submit(peer, op::put, std::span(&all, 1)).value();
+    while (!running.ready()) near.progress(), far.progress();
+    ASSERT_TRUE(running.how().ok()) << running.how().status.error().message();
+    ASSERT_TRUE(conformance::same(source.bytes(), target.bytes()));
+    near.disconnect(peer);
+  }
+  flat.check("connected", rounds);
 }
 
 // --- regions that the peer shares

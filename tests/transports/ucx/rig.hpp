@@ -56,6 +56,8 @@ std::string unavailable() {
       if (auto opened = worker->open({Lanes::lanes, {}, {}}, ignore, nullptr); !opened)
         return std::string("no lane of \"") + Lanes::lanes + "\": " + opened.error().message();
     }
+    // Who names lanes wants to see them fail. And UCX 1.13 aborts where an endpoint over rc is closed before its first message.
+    if (std::is_same_v<Lanes, chosen>) return {};
     const auto address = other.address();
     if (!address) return address.error().message();
     ucp_ep_params_t params{};
