@@ -47,7 +47,9 @@ struct stage_metrics {
 
   /// The duration that `share` (0 to 1) of all did not exceed, rounded up to a power of two.
   [[nodiscard]] std::chrono::nanoseconds quantile(double share) const noexcept {
-    const auto wanted = static_cast<std::uint64_t>(share * static_cast<double>(count));
+    const auto all = static_cast<double>(count);
+    const auto below = static_cast<std::uint64_t>(share * all);
+    const std::uint64_t wanted = below + (static_cast<double>(below) < share * all ? 1 : 0);
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < bucket_count; ++i) {
       seen += buckets[i];

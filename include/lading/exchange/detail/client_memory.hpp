@@ -1,0 +1,78 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <utility>
+
+#include <lading/exchange/registration.hpp>
+#include <lading/exchange/slab.hpp>
+#include <lading/memory/aligned_buffer.hpp>
+
+namespace lading::detail {
+
+/// Registered bytes in one piece: of the slab, of a buffer of their own, or of the user.
+struct registered_bytes {
+  bytes_span bytes;
+  region_id region{};
+  std::uint64_t offset = 0;
+  bytes_view descriptor;
+
+  aligned_buffer own;  // outlives its registration
+  registration registered;
+  slab_lease lease;
+
+  /// The peer, or the transport, may still touch the bytes.
+  void quarantine(std::chrono::nanoseconds time) && noexcept { std::move(lease).quarantine(time); }
+};
+
+/// Where a client gets registered memory.
+template <class Transport, class Submitter>
+class client_memory {
+ public:
+  client_memory(slab_pool<Submitter> pool, Transport& transport, Submitter& submitter) : pool_(std::move(pool)), cache_(transport, submitter) {}
+
+  /// Memory of the client's own: of the slab, and where that has not enough in one piece, of the heap.
+  ///
+  /// Errors: no_memory, and those of registering.
+  [[nodiscard]] result<registered_bytes> room(std::uint64_t size) {
+    registered_bytes made;
+    if (size == 0) return made;
+    if (auto lease = pool_.take_one(size); lease) {
+      made.bytes = lease->bytes();
+      const slab_extent& where = lease->extents()[0];
+      made.region = pool_.region_of(where.slab);
+      made.offset = where.offset;
+      made.descriptor = pool_.descriptor_of(where.slab);
+      made.lease = std::move(*lease);
+      return made;
+    }
+    auto own = aligned_buffer::allocate(static_cast<std::size_t>(size));
+    if (!own) return fail(own.error());
+    auto used = in_place(own->span());
+    if (used) used->own = std::move(*own);
+    return used;
+  }
+
+  /// The user's memory where it is.
+  ///
+  /// Errors: those of registering.
+  [[nodiscard]] result<registered_bytes> in_place(bytes_span bytes) {
+    registered_bytes made;
+    if (bytes.empty()) return made;
+    auto registered = cache_.acquire(bytes);
+    if (!registered) return fail(registered.error());
+    made.bytes = bytes;
+    made.region = registered->region();
+    made.offset = registered->offset();
+    made.descriptor = registered->descriptor();
+    made.registered = std::move(*registered);
+    return made;
+  }
+
+  [[nodiscard]] result<registration> keep_registered(bytes_span bytes) { return cache_.acquire(bytes); }
+
+ private:
+  slab_pool<Submitter> pool_;
+  registration_cache<Transport, Submitter> cache_;
+};
+
+}  // namespace lading::detail

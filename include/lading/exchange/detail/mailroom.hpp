@@ -1,0 +1,264 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <lading/exchange/detail/session.hpp>
+#include <lading/exchange/protocol.hpp>
+#include <lading/transport/concept.hpp>
+
+namespace lading::detail {
+
+/// Bounds on what a mailroom sets aside for its clients.
+struct mailroom_limits {
+  std::size_t clients, slots, slot_size;
+  std::chrono::nanoseconds patience;      // with a client that is silent
+  std::chrono::nanoseconds connect_time;  // for reaching one
+  std::chrono::nanoseconds send_time;     // for one answer
+  std::uint64_t lease_time, transfer_time;
+};
+
+/// The server's end of the control channel: it lets clients in by the lobby, gives each request slots that no other client can write, takes requests
+/// that arrived whole, once each, and sends their answers into the client's answer slots.
+///
+/// Threads: one at a time.
+template <class Transport, class Submitter>
+class mailroom {
+ public:
+  mailroom(Transport& transport, Submitter& submitter, const mailroom_limits& limits)
+      : transport_(transport), submitter_(submitter), limits_(limits) {}
+
+  /// Opens the lobby; returns the store's address.
+  [[nodiscard]] result<std::vector<std::byte>> open() {
+    auto lobby = transport_.allocate_region(protocol::lobby_slot * protocol::lobby_slots);
+    if (!lobby) return fail(lobby.error());
+    lobby_ = std::move(*lobby);
+    auto endpoint = transport_.address();
+    auto descriptor = transport_.export_region(lobby_);
+    if (!endpoint) return fail(endpoint.error());
+    if (!descriptor) return fail(descriptor.error());
+    return protocol::write_address({std::move(*endpoint), std::move(*descriptor)});
+  }
+
+  /// Calls serve(client, slot, message) for each request that has arrived and was not done before; returns how many messages there were.
+  template <class Serve>
+  std::size_t take(Serve&& serve) {
+    const auto look = [&](const std::shared_ptr<session>& client, std::size_t slot) {
+      if (is_new(client, slot)) serve(client, slot, message_);
+    };
+    const auto waiting = std::exchange(deferred_, {});
+    for (const auto& [client, slot] : waiting) {
+      client->slots[slot].deferred = false;
+      if (!client->gone) look(client, slot);
+    }
+    std::size_t taken = 0;
+    notification arrived;
+    while (taken < 256 && transport_.next_notification(arrived)) {
+      ++taken;
+      const std::size_t slot = protocol::announcement::slot_of(arrived.tag);
+      if ((arrived.tag & protocol::announcement::hello_bit) != 0) {
+        if (slot < protocol::lobby_slots) greet(slot, arrived.sender);
+        continue;
+      }
+      const auto found = std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& each) { return each->endpoint == arrived.sender; });
+      if (found != sessions_.end() && slot != welcome_slot && slot < (*found)->slots.size()) look(std::shared_ptr<session>(*found), slot);
+    }
+    return taken;
+  }
+
+  /// Keeps the answer, and sends it as soon as that can be done.
+  template <class Body>
+  void answer(session& client, std::size_t slot, protocol::kind what, const Body& body) {
+    request_slot& place = client.slots[slot];
+    place.working = false;
+    if (client.gone) return;
+    const auto size = protocol::write_message(client.outgoing_at(slot), what, client.client, place.last, body);
+    if (!size) return;  // bodies are made to fit
+    place.answer_size = *size;
+    place.wants_answer = true;
+    static_cast<void>(send(client, slot));
+  }
+
+  /// The request made no sense: there is no answer.
+  static void ignore(session& client, std::size_t slot) noexcept { client.slots[slot].working = false; }
+
+  /// Sends what could not be sent before.
+  std::size_t send_answers() {
+    std::size_t sent = 0;
+    for (const auto& client : sessions_) {
+      for (std::size_t slot = 0; slot < client->slots.size(); ++slot) sent += std::size_t{send(*client, slot)};
+    }
+    return sent;
+  }
+
+  /// The client has gone. What jobs of it there are end by themselves.
+  void forget(const std::shared_ptr<session>& client) {
+    leave(*client);
+    client->gone = true;
+    sessions_.erase(std::remove(sessions_.begin(), sessions_.end(), client), sessions_.end());
+  }
+
+  /// A region of the client's by its descriptor; imported once for each connection, and no more than `limit` at a time.
+  [[nodiscard]] result<remote_region_id> import_for(session& client, bytes_view descriptor, std::size_t limit) {
+    if (client.gone || (!client.connected && !connect(client))) return fail(errc::peer_lost);
+    // Safety: bytes may be viewed as characters.
+    std::string key(reinterpret_cast<const char*>(descriptor.data()), descriptor.size());
+    if (const auto known = client.imports.find(key); known != client.imports.end()) return known->second;
+    if (client.imports.size() >= limit) {
+      std::erase_if(client.imports, [&](const auto& each) { return submitter_.release_region(each.second).has_value(); });
+      if (client.imports.size() >= limit) return fail(errc::busy, {.available = limit, .what = "too many of the client's regions are in use"});
+    }
+    auto id = submitter_.import_region(client.peer, descriptor);
+    if (id) client.imports.emplace(std::move(key), *id);
+    return id;
+  }
+
+  [[nodiscard]] std::size_t clients() const noexcept { return sessions_.size(); }
+  void close() noexcept {
+    deferred_.clear();
+    sessions_.clear();
+  }
+
+ private:
+  using clock = std::chrono::steady_clock;
+  static constexpr std::size_t welcome_slot = 0;
+  static constexpr auto reconnect_pause = std::chrono::milliseconds(20);
+
+  /// Whether there is a whole request in the slot that was not taken before; it is then message_.
+  [[nodiscard]] bool is_new(const std::shared_ptr<session>& owner, std::size_t slot) {
+    session& client = *owner;
+    if (!protocol::read_message(client.request_at(slot), message_) || message_.head.sender != client.client) return false;  // it is sent again
+    client.seen = clock::now();
+    request_slot& place = client.slots[slot];
+    if (message_.head.sequence <= place.last) {
+      if (message_.head.sequence == place.last && !place.working && place.answer_size != 0) place.wants_answer = true;
+      return false;
+    }
+    // The answer to the one before may still be with the transport, or the client has given that one up.
+    if (place.working || (place.sending && !place.sending.ready())) {
+      if (!std::exchange(place.deferred, true)) deferred_.push_back({owner, slot});
+      return false;
+    }
+    place.last = message_.head.sequence;
+    place.working = true;
+    place.wants_answer = false;
+    place.answer_size = 0;
+    return true;
+  }
+
+  [[nodiscard]] bool send(session& client, std::size_t slot) {
+    request_slot& place = client.slots[slot];
+    if (!place.wants_answer || (place.sending && !place.sending.ready())) return false;
+    if (place.sending && is_lost(place.sending.how().status)) client.connected = false;
+    place.sending = transfer();
+    if (!client.connected && !connect(client)) return false;
+    const slice where{client.outgoing.id(), client.answers, slot * client.slot_size, slot * client.slot_size, place.answer_size};
+    auto sending = transport_.submit(client.peer, op::put, std::span(&where, 1),
+                                     {.deadline = limits_.send_time, .notify_tag = protocol::announcement::tag(slot, place.last), .notify = true});
+    if (!sending) {
+      if (is_lost(fail(sending.error()))) client.connected = false;
+      if (!client.connected || sending.error() == errc::would_block) return false;
+    } else {
+      place.sending = std::move(*sending);
+    }
+    place.wants_answer = false;  // should it not arrive, the client asks again
+    return true;
+  }
+
+  [[nodiscard]] static bool is_lost(const result<void>& how) noexcept {
+    return !how && (how.error() == errc::peer_lost || how.error() == errc::peer_stalled || how.error() == errc::closed);
+  }
+
+  void leave(session& client) noexcept {
+    for (const auto& each : client.imports) static_cast<void>(submitter_.release_region(each.second));
+    client.imports.clear();
+    if (client.peer != peer_id{}) transport_.disconnect(client.peer);
+    client.peer = {};
+    client.connected = false;
+  }
+
+  [[nodiscard]] bool connect(session& client) {
+    const auto now = clock::now();
+    if (now - client.tried < reconnect_pause) return false;
+    client.tried = now;
+    leave(client);
+    const auto peer = transport_.connect(client.address, limits_.connect_time);
+    if (!peer) return false;
+    client.peer = *peer;
+    const auto answers = transport_.import_region(*peer, client.answers_descriptor);
+    const auto who = transport_.peer_identity(*peer);
+    if (!answers || !who) return leave(client), false;
+    client.answers = *answers;
+    client.endpoint = who->endpoint;
+    client.connected = true;
+    return true;
+  }
+
+  void greet(std::size_t slot, std::uint64_t sender) {
+    if (!protocol::read_message(lobby_.bytes().subspan(slot * protocol::lobby_slot, protocol::lobby_slot), message_)) return;
+    if (message_.head.kind != protocol::kind::hello || message_.head.sender == 0) return;
+    const auto said = decode_from<protocol::hello>(message_.body());
+    if (!said || said->slots == 0 || said->slot_size < protocol::least_slot || said->slot_size > limits_.slot_size || said->slot_size % 64 != 0)
+      return;
+    const std::uint64_t number = message_.head.sender, sequence = message_.head.sequence;
+    auto found = std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& each) { return each->client == number; });
+    if (found == sessions_.end()) {
+      if (sessions_.size() >= limits_.clients && !make_room()) return;
+      auto fresh = admit(number, *said);
+      if (fresh == nullptr) return;
+      sessions_.push_back(std::move(fresh));
+      found = sessions_.end() - 1;
+    }
+    session& client = **found;
+    client.seen = clock::now();
+    if (said->slot_size != client.slot_size || sequence < client.slots[welcome_slot].last) return;
+    client.address = said->address;
+    client.answers_descriptor = said->answers;
+    client.tried = {};
+    // The address is the client's word; that the hello came from there is the transport's.
+    if (!connect(client) || client.endpoint != sender) return leave(client);
+    auto requests = transport_.export_region(client.requests);
+    if (!requests) return;
+    client.slots[welcome_slot].last = sequence;
+    answer(client, welcome_slot, protocol::kind::hello,
+           protocol::welcome{.requests = std::move(*requests),
+                             .slots = static_cast<std::uint32_t>(client.slots.size() - 1),
+                             .lease_time = limits_.lease_time,
+                             .transfer_time = limits_.transfer_time});
+  }
+
+  [[nodiscard]] std::shared_ptr<session> admit(std::uint64_t number, const protocol::hello& said) {
+    auto fresh = std::make_shared<session>();
+    const std::size_t slots = std::min<std::size_t>(said.slots, limits_.slots);
+    fresh->client = number;
+    fresh->slot_size = said.slot_size;
+    fresh->slots.resize(slots + 1);
+    auto requests = transport_.allocate_region((slots + 1) * said.slot_size);
+    auto outgoing = transport_.allocate_region((slots + 1) * said.slot_size);
+    if (!requests || !outgoing) return nullptr;
+    fresh->requests = std::move(*requests);
+    fresh->outgoing = std::move(*outgoing);
+    return fresh;
+  }
+
+  /// Forgets the client that has been silent longest, where that was long.
+  [[nodiscard]] bool make_room() {
+    const auto oldest = std::min_element(sessions_.begin(), sessions_.end(), [](const auto& a, const auto& b) { return a->seen < b->seen; });
+    if ((*oldest)->jobs != 0 || clock::now() - (*oldest)->seen < limits_.patience) return false;
+    forget(std::shared_ptr<session>(*oldest));
+    return true;
+  }
+
+  Transport& transport_;
+  Submitter& submitter_;
+  mailroom_limits limits_;
+  region lobby_;
+  protocol::message message_;
+  std::vector<std::shared_ptr<session>> sessions_;
+  std::vector<std::pair<std::shared_ptr<session>, std::size_t>> deferred_;  // requests whose slot is not free yet
+};
+
+}  // namespace lading::detail

@@ -1,0 +1,346 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <concepts>
+#include <memory>
+#include <span>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <lading/batch/encode.hpp>
+#include <lading/codec/decode.hpp>
+#include <lading/codec/schema.hpp>
+#include <lading/codec/tensor/tensor.hpp>
+#include <lading/codec/tensor/tensor_view.hpp>
+#include <lading/exchange/detail/client_memory.hpp>
+#include <lading/exchange/detail/store_calls.hpp>
+#include <lading/pack/unpack.hpp>
+
+namespace lading::detail {
+
+template <class T>
+concept stored_as_bytes = std::same_as<T, bytes_view> || std::same_as<T, bytes_span> || std::same_as<T, std::vector<std::byte>>;
+template <class T>
+concept stored_as_tensor = std::same_as<T, tensor> || std::same_as<T, tensor_view>;
+
+template <class T>
+consteval value_kind stored_kind_of() {
+  return stored_as_bytes<T> ? value_kind::bytes : stored_as_tensor<T> ? value_kind::tensor : value_kind::packed;
+}
+template <class T>
+consteval bool borrows_when_stored() {
+  if constexpr (stored_as_bytes<T>) {
+    return !std::same_as<T, std::vector<std::byte>>;
+  } else if constexpr (stored_as_tensor<T>) {
+    return std::same_as<T, tensor_view>;
+  } else {
+    return borrows<T>;
+  }
+}
+template <class T>
+consteval std::uint64_t stored_schema_of() {
+  if constexpr (stored_kind_of<T>() == value_kind::packed) {
+    return schema_of<T>();
+  } else {
+    return 0;
+  }
+}
+
+/// Where a value lands, and where it belongs where that is elsewhere.
+struct landing {
+  registered_bytes memory;
+  bytes_span target;
+};
+
+struct typed_options {
+  std::size_t in_place_from;  // bytes
+  std::size_t workers;
+  worker_pool* pool;
+};
+
+/// Objects of a batch that lie anywhere.
+template <class T>
+class scattered_objects {
+ public:
+  struct iterator {
+    const T* const* at;
+    [[nodiscard]] const T& operator[](std::ptrdiff_t index) const noexcept { return *at[index]; }
+  };
+  void add(const T& object) { objects_.push_back(&object); }
+  void remove(std::size_t index) { objects_.erase(objects_.begin() + static_cast<std::ptrdiff_t>(index)); }
+  [[nodiscard]] std::size_t size() const noexcept { return objects_.size(); }
+  [[nodiscard]] iterator begin() const noexcept { return {objects_.data()}; }
+
+ private:
+  std::vector<const T*> objects_;
+};
+
+/// Values of any type to and from registered bytes.
+///
+/// Threads: any.
+template <class Transport, class Submitter>
+class typed_calls {
+ public:
+  using calls_type = store_calls<Transport, Submitter>;
+  using memory_type = client_memory<Transport, Submitter>;
+  using time_point = typename calls_type::clock::time_point;
+
+  typed_calls(calls_type& calls, memory_type& memory, Submitter& submitter, const typed_options& options)
+      : calls_(calls), memory_(memory), submitter_(submitter), options_(options) {}
+
+  /// Gives each value of the part registered bytes: its own where they are worth it, else of the slab. done(index, error) for those that have none.
+  template <class T, class Values, class Done>
+  void prepare(std::span<const wanted_value> part, const Values& values, std::vector<outgoing_value>& ready, Done&& done) {
+    const auto value_at = [&](std::size_t index) -> decltype(auto) { return std::begin(values)[static_cast<std::ptrdiff_t>(index)]; };
+    if constexpr (stored_kind_of<T>() == value_kind::packed) {
+      scattered_objects<T> objects;
+      std::vector<wanted_value> left(part.begin(), part.end());
+      for (const wanted_value& each : part) objects.add(value_at(each.index));
+      while (!left.empty()) {
+        const auto encoded = encode(objects, left, ready);
+        if (encoded) return;
+        // The first object that cannot be encoded; the others go without it.
+        const std::uint64_t item = encoded.error().details().item;
+        const std::size_t bad = item < left.size() ? static_cast<std::size_t>(item) : 0;
+        done(left[bad].index, result<void>(fail(encoded.error().with_item(left[bad].index))));
+        left.erase(left.begin() + static_cast<std::ptrdiff_t>(bad));
+        objects.remove(bad);
+      }
+    } else {
+      for (const wanted_value& each : part) {
+        result<outgoing_value> made = offer(value_at(each.index));
+        if (!made) {
+          done(each.index, result<void>(fail(made.error().with_item(each.index))));
+          continue;
+        }
+        made->index = each.index;
+        made->key = each.key;
+        ready.push_back(std::move(*made));
+      }
+    }
+  }
+
+  /// Fetches values as Ts that own.
+  template <class T>
+  void get(std::span<const wanted_value> part, std::vector<result<T>>& results, time_point until) {
+    std::unordered_map<std::size_t, landing> landed;
+    const auto place = [&](std::size_t index, const protocol::meta& meta) -> result<registered_bytes*> {
+      if (auto fits = check_type<T>(meta); !fits) return fail(fits.error());
+      landing& where = landed[index];
+      if constexpr (std::same_as<T, tensor>) {
+        auto made = tensor::uninitialized(static_cast<dtype>(meta.dtype), meta.shape);
+        if (!made) return fail(made.error());
+        results[index] = std::move(*made);
+        return land(where, results[index]->bytes());
+      } else if constexpr (stored_as_bytes<T>) {
+        results[index] = T(static_cast<std::size_t>(meta.size));
+        return land(where, bytes_span(*results[index]));
+      } else {
+        return land_anywhere(where, meta);
+      }
+    };
+    std::vector<std::pair<std::size_t, protocol::meta>> arrived;
+    calls_.get(part, until, place, [&](std::size_t index, const protocol::meta& meta, const result<void>& how) {
+      if (!how) {
+        results[index] = fail(how.error());
+      } else if constexpr (stored_kind_of<T>() == value_kind::packed) {
+        arrived.push_back({index, meta});
+      } else {
+        arrive(landed[index]);
+        landed.erase(index);
+      }
+    });
+    decode_all(arrived.size(), [&](std::size_t i) {
+      const std::size_t index = arrived[i].first;
+      if constexpr (stored_kind_of<T>() == value_kind::packed) {
+        results[index] = decode_packed<T>(landed.find(index)->second.memory.bytes);
+        submitter_.meter().took_path(payload_path::get_decoded, 1);
+      }
+    });
+  }
+
+  /// Fetches values as Ts that may borrow from what is held with them.
+  template <class T, class Held>
+  void view(std::span<const wanted_value> part, std::vector<result<Held>>& results, time_point until) {
+    std::unordered_map<std::size_t, std::shared_ptr<landing>> landed;
+    const auto place = [&](std::size_t index, const protocol::meta& meta) -> result<registered_bytes*> {
+      if (auto fits = check_type<T>(meta); !fits) return fail(fits.error());
+      auto& where = landed[index];
+      where = std::make_shared<landing>();
+      return land_anywhere(*where, meta);
+    };
+    std::vector<std::pair<std::size_t, protocol::meta>> arrived;
+    calls_.get(part, until, place, [&](std::size_t index, const protocol::meta& meta, const result<void>& how) {
+      if (!how) return static_cast<void>(results[index] = fail(how.error()));
+      arrived.push_back({index, meta});
+    });
+    decode_all(arrived.size(), [&](std::size_t i) {
+      const auto& [index, meta] = arrived[i];
+      const std::shared_ptr<landing>& where = landed.find(index)->second;
+      auto made = view_of<T>(where->memory.bytes, meta);
+      submitter_.meter().took_path(payload_path::get_viewed, 0);
+      results[index] = made ? result<Held>(Held(std::move(*made), where)) : result<Held>(fail(made.error()));
+    });
+  }
+
+  /// Memory for a value that belongs into `target`: that itself where it is worth registering.
+  [[nodiscard]] result<registered_bytes*> land(landing& where, bytes_span target) {
+    where.target = target;
+    if (target.size() >= options_.in_place_from) {
+      auto made = memory_.in_place(target);
+      if (!made) return fail(made.error());
+      where.memory = std::move(*made);
+      return &where.memory;
+    }
+    auto made = memory_.room(target.size());
+    if (!made) return fail(made.error());
+    where.memory = std::move(*made);
+    return &where.memory;
+  }
+
+  /// Brings a value that has landed where it belongs.
+  void arrive(landing& where) noexcept {
+    const bool staged = where.memory.bytes.data() != where.target.data();
+    if (staged) copy_bytes(where.target.data(), where.memory.bytes.data(), where.target.size());
+    submitter_.meter().took_path(staged ? payload_path::get_staged : payload_path::get_in_place, staged ? 1 : 0);
+  }
+
+ private:
+  [[nodiscard]] result<registered_bytes*> land_anywhere(landing& where, const protocol::meta& meta) {
+    auto made = memory_.room(meta.size);
+    if (!made) return fail(made.error());
+    where.memory = std::move(*made);
+    return &where.memory;
+  }
+
+  template <class T>
+  [[nodiscard]] static result<void> check_type(const protocol::meta& meta) {
+    if (meta.kind == stored_kind_of<T>() && meta.schema == stored_schema_of<T>()) return {};
+    return fail(errc::schema_mismatch, {.needed = stored_schema_of<T>(), .available = meta.schema, .what = "the value is of another type"});
+  }
+
+  template <class Run>
+  void decode_all(std::size_t count, Run&& run) {
+    if (count == 0) return;
+    if (count == 1 || options_.workers == 1) {
+      for (std::size_t i = 0; i < count; ++i) run(i);
+      return;
+    }
+    worker_pool& pool = options_.pool != nullptr ? *options_.pool : worker_pool::shared();
+    static_cast<void>(pool.run(count, options_.workers, run));  // what failed keeps the result that it began with
+  }
+
+  template <class T>
+  [[nodiscard]] result<T> decode_packed(bytes_view packed) {
+    const stage_timer timer(submitter_.meter(), stage::decode, strategy::transport, packed.size());
+    // All bytes were verified when they arrived; what lies in them is checked like any input.
+    const auto items = unpack_from(packed, {.verify_checksum = false, .expected_schema = schema_of<T>()});
+    if (!items) return fail(items.error());
+    return lading::decode<T>(*items);
+  }
+  template <class T>
+  [[nodiscard]] result<T> view_of(bytes_view bytes, const protocol::meta& meta) {
+    if constexpr (std::same_as<T, tensor>) {
+      return tensor::from_bytes(static_cast<dtype>(meta.dtype), meta.shape, bytes);
+    } else if constexpr (std::same_as<T, tensor_view>) {
+      return tensor_view::from_bytes(static_cast<dtype>(meta.dtype), meta.shape, bytes);
+    } else if constexpr (stored_as_bytes<T>) {
+      static_assert(!std::same_as<T, bytes_span>, "lading: what was fetched is read through a bytes_view");
+      return T(bytes.begin(), bytes.end());
+    } else {
+      return decode_packed<T>(bytes);
+    }
+  }
+
+  /// A contiguous value where it is, or a copy of it in the slab.
+  template <class T>
+  [[nodiscard]] result<outgoing_value> offer(const T& value) {
+    outgoing_value made;
+    bytes_view bytes;
+    std::size_t size = 0;
+    bool contiguous = true;
+    const tensor_view* items = nullptr;
+    if constexpr (stored_as_tensor<T>) {
+      const tensor_view& view = value;
+      if (!sendable(view)) return fail(errc::unsupported, {.what = foreign_byte_order});
+      made.meta.kind = value_kind::tensor;
+      made.meta.dtype = static_cast<std::uint8_t>(view.dtype());
+      made.meta.shape.assign(view.shape().begin(), view.shape().end());
+      items = &view;
+      size = view.size_bytes();
+      contiguous = view.contiguous();
+      if (contiguous) bytes = bytes_view(view.data(), size);
+    } else {
+      bytes = bytes_view(value);
+      size = bytes.size();
+    }
+    made.meta.size = size;
+    if (contiguous && size >= options_.in_place_from) {
+      // Safety: the transport only reads it.
+      auto memory = memory_.in_place(bytes_span(const_cast<std::byte*>(bytes.data()), size));
+      if (!memory) return fail(memory.error());
+      made.memory = std::move(*memory);
+      const stage_timer timer(submitter_.meter(), stage::verify, strategy::transport, size);
+      made.meta.checksum = checksum_of(bytes.data(), size);
+      submitter_.meter().took_path(payload_path::put_in_place, 0);
+      return made;
+    }
+    auto memory = memory_.room(size);
+    if (!memory) return fail(memory.error());
+    made.memory = std::move(*memory);
+    const stage_timer timer(submitter_.meter(), stage::pack, strategy::transport, size);
+    if (contiguous) {
+      made.meta.checksum = copy_with_checksum(made.memory.bytes.data(), bytes.data(), size);
+    } else {
+      items->gather_to(made.memory.bytes.data(), 0, size);
+      made.meta.checksum = checksum_of(made.memory.bytes.data(), size);
+    }
+    submitter_.meter().took_path(payload_path::put_staged, size == 0 ? 0 : 1);
+    return made;
+  }
+
+  /// Encodes the objects straight into registered memory.
+  template <class T>
+  [[nodiscard]] result<void> encode(const scattered_objects<T>& objects, std::span<const wanted_value> wanted, std::vector<outgoing_value>& ready) {
+    std::vector<registered_bytes> rooms;
+    const auto allocate = [&](std::span<const std::size_t> sizes) -> result<std::vector<bytes_span>> {
+      std::vector<bytes_span> slots;
+      for (const std::size_t size : sizes) {
+        auto room = memory_.room(size);
+        if (!room) return fail(room.error());
+        rooms.push_back(std::move(*room));
+        slots.push_back(rooms.back().bytes);
+      }
+      return slots;
+    };
+    {
+      stage_timer timer(submitter_.meter(), stage::encode);
+      // The checksum of the whole buffer does for its payloads.
+      const auto packed = batch_encode_into(objects, allocate, {.num_workers = options_.workers, .pool = options_.pool, .checksum = false});
+      if (!packed) return fail(packed.error());
+      for (const std::size_t size : packed->sizes) timer.add_bytes(size);
+    }
+    for (std::size_t i = 0; i < rooms.size(); ++i) {
+      outgoing_value& value = ready.emplace_back();
+      value.index = wanted[i].index;
+      value.key = wanted[i].key;
+      value.meta.kind = value_kind::packed;
+      value.meta.schema = schema_of<T>();
+      value.meta.size = rooms[i].bytes.size();
+      const stage_timer timer(submitter_.meter(), stage::verify, strategy::transport, value.meta.size);
+      value.meta.checksum = checksum_of(rooms[i].bytes.data(), rooms[i].bytes.size());
+      value.memory = std::move(rooms[i]);
+      submitter_.meter().took_path(payload_path::put_encoded, 1);
+    }
+    return {};
+  }
+
+  calls_type& calls_;
+  memory_type& memory_;
+  Submitter& submitter_;
+  typed_options options_;
+};
+
+}  // namespace lading::detail

@@ -1,0 +1,124 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include <lading/exchange/protocol.hpp>
+#include <lading/exchange/slab.hpp>
+#include <lading/exchange/store.hpp>
+
+namespace lading {
+
+/// What a full store does.
+enum class eviction : std::uint8_t {
+  none,  ///< refuses with no_space
+  lru,   ///< drops the values that were found or put least recently; never one that is being read
+};
+
+namespace detail {
+
+/// A published value. Readers hold on to it, so its bytes stay until the last of them is done.
+struct stored_value {
+  protocol::meta meta;
+  slab_lease lease;
+};
+
+/// The values by key, in the order of their use. Not for several threads.
+class value_index {
+ public:
+  using value = std::shared_ptr<const stored_value>;
+
+  [[nodiscard]] bool contains(std::string_view key) const { return entries_.contains(key); }
+
+  /// The value, which is now the most recently used; null where there is none.
+  [[nodiscard]] value find(std::string_view key) {
+    const auto found = entries_.find(key);
+    if (found == entries_.end()) return nullptr;
+    by_use_.splice(by_use_.begin(), by_use_, found->second);
+    return found->second->held;
+  }
+
+  /// Puts it where the key is free, or in place of what is there.
+  ///
+  /// Errors: already_exists.
+  [[nodiscard]] result<void> publish(std::string_view key, value fresh, put_mode mode) {
+    const auto found = entries_.find(key);
+    if (found != entries_.end()) {
+      if (mode == put_mode::insert) return fail(errc::already_exists);
+      bytes_ += fresh->meta.size - found->second->held->meta.size;
+      found->second->held = std::move(fresh);
+      by_use_.splice(by_use_.begin(), by_use_, found->second);
+      return {};
+    }
+    const std::uint64_t size = fresh->meta.size;
+    by_use_.push_front({std::string(key), std::move(fresh)});
+    LADING_TRY { entries_.emplace(by_use_.front().key, by_use_.begin()); }
+    LADING_CATCH_BAD_ALLOC(by_use_.pop_front(); return fail(errc::no_memory))
+    bytes_ += size;
+    return {};
+  }
+
+  [[nodiscard]] bool remove(std::string_view key) {
+    const auto found = entries_.find(key);
+    if (found == entries_.end()) return false;
+    drop(found->second);
+    return true;
+  }
+
+  /// Drops the least recently used value that nobody reads; false where there is none.
+  [[nodiscard]] bool evict() {
+    for (auto each = by_use_.rbegin(); each != by_use_.rend(); ++each) {
+      if (each->held.use_count() != 1) continue;
+      drop(std::prev(each.base()));
+      ++evicted_;
+      return true;
+    }
+    return false;
+  }
+
+  [[nodiscard]] std::uint64_t size() const noexcept { return entries_.size(); }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
+  [[nodiscard]] std::uint64_t evicted() const noexcept { return evicted_; }
+
+ private:
+  struct entry {
+    std::string key;
+    value held;
+  };
+  using place = std::list<entry>::iterator;
+
+  void drop(place which) {
+    bytes_ -= which->held->meta.size;
+    entries_.erase(which->key);
+    by_use_.erase(which);
+  }
+
+  std::list<entry> by_use_;  // most recent first
+  std::unordered_map<std::string_view, place> entries_;
+  std::uint64_t bytes_ = 0, evicted_ = 0;
+};
+
+/// Whether what a peer says of a value can be true.
+[[nodiscard]] inline bool plausible(const protocol::meta& said) noexcept {
+  switch (said.kind) {
+    case value_kind::bytes: return said.dtype == 0 && said.shape.empty() && said.schema == 0;
+    case value_kind::packed: return said.dtype == 0 && said.shape.empty();
+    case value_kind::tensor: {
+      if (said.schema != 0 || !is_valid_dtype(said.dtype) || said.shape.size() > max_rank) return false;
+      std::uint64_t bytes = item_size(static_cast<dtype>(said.dtype));
+      for (const std::int64_t each : said.shape) {
+        if (each < 0 || !checked_multiply<std::uint64_t>(bytes, static_cast<std::uint64_t>(each), bytes)) return false;
+      }
+      return bytes == said.size;
+    }
+  }
+  return false;
+}
+
+}  // namespace detail
+}  // namespace lading

@@ -1,0 +1,307 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+
+#include <lading/exchange/store.hpp>
+
+#include <memory>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <exchange/store_conformance.hpp>
+#include <lading/exchange/client.hpp>
+#include <lading/exchange/server.hpp>
+#include <lading/transports/loopback.hpp>
+
+namespace lading {
+namespace {
+
+using namespace std::chrono_literals;
+using store_conformance::count_ok;
+using store_conformance::keys;
+using store_conformance::numbers;
+using store_conformance::record;
+using store_conformance::sample;
+using ::testing::Each;
+using ::testing::HasSubstr;
+
+using server_type = store_server<loopback, select_always>;
+using client_type = store_client<loopback, select_always>;
+static_assert(store<client_type>);
+
+constexpr slab_options small_slabs{.capacity = 8 << 20, .slab_size = 1 << 20};
+
+/// A server and clients that share one thread: nothing happens behind a test's back.
+struct stores : ::testing::Test {
+  void serve(const store_server_options& how = {.memory = small_slabs}) { server = server_type::create(loopback::create().value(), how).value(); }
+  [[nodiscard]] store_client_options quiet() {
+    store_client_options how{.memory = {.capacity = 2 << 20, .slab_size = 2 << 20}, .batch_workers = 1, .serial_workers = 1};
+    how.channel.attempt_time = 50ms;
+    how.channel.connect_time = 400ms;
+    how.channel.idle = [](void* self) {
+      auto& one = *static_cast<stores*>(self);
+      if (one.server != nullptr) one.server->progress();
+    };
+    how.channel.idle_context = this;
+    return how;
+  }
+  [[nodiscard]] std::unique_ptr<client_type> client() { return client_type::connect(loopback::create().value(), server->address(), quiet()).value(); }
+
+  std::unique_ptr<server_type> server;
+};
+
+TEST_F(stores, options_that_make_no_sense_are_refused) {
+  serve();
+  const auto make = [](const store_server_options& how) { return server_type::create(loopback::create().value(), how); };
+  EXPECT_EQ(make({.memory = small_slabs, .max_clients = 0}).error(), errc::invalid_argument);
+  EXPECT_EQ(make({.memory = small_slabs, .slots_per_client = 257}).error(), errc::invalid_argument);
+  EXPECT_EQ(make({.memory = small_slabs, .max_slot = 100}).error(), errc::invalid_argument);
+  EXPECT_EQ(make({.memory = {.capacity = 1, .slab_size = 2}}).error(), errc::invalid_argument);
+  EXPECT_TRUE(make({.memory = small_slabs}).has_value());
+  const auto connect = [&](auto change) {
+    auto how = quiet();
+    change(how);
+    return client_type::connect(loopback::create().value(), server->address(), how);
+  };
+  EXPECT_EQ(connect([](auto& how) { how.channel.slots = 0; }).error(), errc::invalid_argument);
+  EXPECT_EQ(connect([](auto& how) { how.channel.slot_size = (16 << 10) + 1; }).error(), errc::invalid_argument);
+  EXPECT_EQ(connect([](auto& how) { how.deadline = 0ns; }).error(), errc::invalid_argument);
+  EXPECT_TRUE(connect([](auto&) {}).has_value());
+}
+
+TEST_F(stores, an_address_must_be_whole) {
+  serve();
+  const std::vector<std::byte> right(server->address().begin(), server->address().end());
+  const auto connect = [&](bytes_view address) { return client_type::connect(loopback::create().value(), address, quiet()); };
+  EXPECT_TRUE(connect(right).has_value());
+  for (std::size_t cut : {std::size_t{0}, std::size_t{20}, right.size() - 1}) EXPECT_FALSE(connect(bytes_view(right).first(cut)).has_value()) << cut;
+  for (std::size_t at = 0; at < right.size(); at += 7) {
+    auto wrong = right;
+    wrong[at] ^= std::byte{1};
+    EXPECT_FALSE(connect(wrong).has_value()) << at;
+  }
+}
+
+TEST_F(stores, a_gone_server_is_peer_lost) {
+  serve();
+  const std::vector<std::byte> address(server->address().begin(), server->address().end());
+  auto one = client();
+  EXPECT_TRUE(one->stats().has_value());
+  server.reset();
+  EXPECT_EQ(one->stats({.deadline = 5s}).error(), errc::peer_lost);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(one->get_batch<tensor>(keys(2), {.deadline = 30s})[1].error(), errc::peer_lost);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 15s) << "it is not waited for";
+  EXPECT_EQ(client_type::connect(loopback::create().value(), address, quiet()).error(), errc::peer_lost);
+  serve();
+  EXPECT_TRUE(one->reconnect(server->address()).has_value());
+  EXPECT_TRUE(one->put_batch(keys(1), std::vector<tensor>{numbers(4, 0)})[0].has_value()) << "it goes on with the new one";
+}
+
+TEST_F(stores, a_server_that_does_not_answer_is_not_waited_for_past_the_deadline) {
+  serve();
+  auto how = quiet();
+  auto one = client_type::connect(loopback::create().value(), server->address(), how).value();
+  auto kept = std::move(server);  // nobody makes its progress now
+  const auto start = std::chrono::steady_clock::now();
+  const auto results = one->put_batch(keys(3), std::vector<tensor>(3, numbers(100, 0)), {.deadline = 200ms});
+  for (const auto& each : results) EXPECT_EQ(each.error(), errc::timed_out);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);
+  server = std::move(kept);
+  EXPECT_EQ(count_ok(one->put_batch(keys(3), std::vector<tensor>(3, numbers(100, 0)), {.mode = put_mode::replace})), 3u) << "and served when it does";
+}
+
+TEST_F(stores, a_full_store_says_so_and_forgets_nothing) {
+  serve({.memory = {.capacity = 1 << 20, .slab_size = 1 << 18}});
+  auto one = client();
+  const auto names = keys(12);
+  const std::vector<tensor> values(12, numbers(25'000, 1));  // 100,000 bytes
+  const auto put = one->put_batch(names, values);
+  EXPECT_EQ(count_ok(put), 10u);
+  for (std::size_t i = 10; i < 12; ++i) EXPECT_EQ(put[i].error(), errc::no_space);
+  EXPECT_EQ(count_ok(one->get_batch<tensor>(names)), 10u);
+  EXPECT_TRUE(one->remove_batch(std::vector<std::string>{names[0]})[0].has_value());
+  EXPECT_TRUE(one->put_batch(std::vector<std::string>{names[11]}, std::vector<tensor>{values[0]})[0].has_value());
+  EXPECT_EQ(one->put_batch(std::vector<std::string>{"large"}, std::vector<tensor>{numbers(1 << 20, 0)})[0].error(), errc::no_space);
+}
+
+TEST_F(stores, a_value_larger_than_a_slab_lies_in_several) {
+  serve({.memory = {.capacity = 8 << 20, .slab_size = 1 << 18}});
+  auto one = client();
+  const std::vector<std::string> name{"large"};
+  const std::vector<tensor> value{numbers(1 << 20, 3)};  // 4 MiB
+  EXPECT_TRUE(one->put_batch(name, value)[0].has_value());
+  EXPECT_EQ(one->get_batch<tensor>(name)[0].value(), value[0]);
+}
+
+TEST_F(stores, the_least_recently_used_values_make_room) {
+  serve({.memory = {.capacity = 1 << 20, .slab_size = 1 << 20}, .evict = eviction::lru});
+  auto one = client();
+  const std::vector<tensor> value{numbers(60'000, 1)};  // 240,000 bytes: four fit
+  const auto put = [&](const std::string& name) { return one->put_batch(std::vector<std::string>{name}, value)[0]; };
+  for (const char* name : {"a", "b", "c", "d"}) EXPECT_TRUE(put(name).has_value());
+  EXPECT_TRUE(one->get_batch<tensor>(std::vector<std::string>{"a"})[0].has_value()) << "a was used last";
+  EXPECT_TRUE(put("e").has_value());
+  const auto there = one->exists_batch(std::vector<std::string>{"a", "b", "c", "d", "e"});
+  EXPECT_TRUE(there[0].value());
+  EXPECT_FALSE(there[1].value());
+  EXPECT_TRUE(there[2].value() && there[3].value() && there[4].value());
+  EXPECT_EQ(one->stats().value().evicted, 1u);
+  EXPECT_EQ(one->put_batch(std::vector<std::string>{"huge"}, std::vector<tensor>{numbers(1 << 20, 0)})[0].error(), errc::no_space);
+  EXPECT_EQ(one->stats().value().values, 4u) << "what cannot fit evicts nothing";
+}
+
+TEST_F(stores, large_values_are_not_copied_and_others_once) {
+  serve();
+  auto one = client();
+  const std::vector<tensor> large{numbers(100'000, 0)}, small{numbers(10, 0)};
+  ASSERT_TRUE(one->put_batch(std::vector<std::string>{"large"}, large)[0].has_value());
+  ASSERT_TRUE(one->put_batch(std::vector<std::string>{"small"}, small)[0].has_value());
+  ASSERT_TRUE(one->put_batch(std::vector<std::string>{"record"}, std::vector<record>{sample(1999)})[0].has_value());
+  ASSERT_TRUE(one->get_batch<tensor>(std::vector<std::string>{"large", "small"})[1].has_value());
+  ASSERT_TRUE(one->view_batch<tensor_view>(std::vector<std::string>{"large"})[0].has_value());
+  ASSERT_TRUE(one->get_batch<record>(std::vector<std::string>{"record"})[0].has_value());
+  std::vector<std::byte> buffer(400'000);
+  ASSERT_TRUE(one->get_batch_into(std::vector<std::string>{"large"}, std::vector<bytes_span>{buffer})[0].has_value());
+  const exchange_metrics seen = one->metrics();
+  const auto expect = [&](payload_path way, std::uint64_t values, std::uint64_t copies) {
+    EXPECT_EQ(seen.at(way).values, values) << payload_path_names[static_cast<std::size_t>(way)];
+    EXPECT_EQ(seen.at(way).copies, copies) << payload_path_names[static_cast<std::size_t>(way)];
+  };
+  expect(payload_path::put_in_place, 1, 0);
+  expect(payload_path::put_staged, 1, 1);
+  expect(payload_path::put_encoded, 1, 1);
+  expect(payload_path::get_in_place, 2, 0);
+  expect(payload_path::get_staged, 1, 1);
+  expect(payload_path::get_viewed, 1, 0);
+  expect(payload_path::get_decoded, 1, 1);
+  EXPECT_EQ(seen.succeeded, 8u);
+  EXPECT_EQ(seen.failed(), 0u);
+}
+
+TEST_F(stores, registered_memory_is_registered_once) {
+  serve();
+  auto one = client();
+  tensor value = numbers(100'000, 0);
+  const registration kept = one->register_memory(value.bytes()).value();
+  const auto before = one->metrics().at(stage::registering, strategy::transport).count;
+  for (const auto& name : keys(5)) {
+    ASSERT_TRUE(one->put_batch(std::vector<std::string>{name}, std::vector<tensor_view>{value.view()})[0].has_value());
+  }
+  EXPECT_EQ(one->metrics().at(stage::registering, strategy::transport).count, before);
+}
+
+TEST_F(stores, strided_tensors_are_gathered) {
+  serve();
+  auto one = client();
+  const tensor square = numbers({100, 100}, 10'000);
+  const std::vector<tensor_view> turned{square.view().transpose(0, 1).value()};
+  ASSERT_FALSE(turned[0].contiguous());
+  ASSERT_TRUE(one->put_batch(keys(1), turned)[0].has_value());
+  EXPECT_EQ(one->get_batch<tensor>(keys(1))[0].value(), turned[0]);
+}
+
+struct borrowed {
+  std::uint32_t number = 0;
+  std::string_view name;
+  std::span<const double> weights;
+  std::vector<std::string_view> tags;
+};
+
+TEST_F(stores, a_struct_of_views_borrows_from_what_is_held_with_it) {
+  serve();
+  auto one = client();
+  const record value = sample(1500);
+  ASSERT_TRUE(one->put_batch(keys(1), std::vector<record>{value})[0].has_value());
+  auto views = one->view_batch<borrowed>(keys(1));
+  ASSERT_TRUE(views[0].has_value()) << views[0].error().message();
+  const held<borrowed> kept = std::move(*views[0]);
+  views.clear();
+  ASSERT_TRUE(one->remove_batch(keys(1))[0].has_value());
+  EXPECT_EQ(kept->name, value.name);
+  EXPECT_TRUE(std::equal(kept->weights.begin(), kept->weights.end(), value.weights.begin(), value.weights.end()));
+}
+
+struct throws_when_copied {
+  throws_when_copied() = default;
+  throws_when_copied(const throws_when_copied&) { throw 1; }
+  throws_when_copied& operator=(const throws_when_copied&) = default;
+};
+
+}  // namespace
+template <>
+struct codec<throws_when_copied> {
+  static std::uint8_t to(const throws_when_copied&) { return 0; }
+  static result<throws_when_copied> from(std::uint8_t) { return fail(errc::invalid_value); }
+};
+namespace {
+
+TEST_F(stores, an_object_that_cannot_be_encoded_fails_alone) {
+  serve();
+  auto one = client();
+  std::vector<std::variant<std::uint8_t, throws_when_copied>> values(3);
+  const throws_when_copied bad;
+  EXPECT_THROW(values[1].emplace<1>(bad), int);
+  ASSERT_TRUE(values[1].valueless_by_exception());
+  const auto put = one->put_batch(keys(3), values);
+  EXPECT_TRUE(put[0].has_value());
+  EXPECT_EQ(put[1].error(), errc::invalid_value);
+  EXPECT_EQ(put[1].error().details().item, 1u);
+  EXPECT_TRUE(put[2].has_value());
+  EXPECT_TRUE(one->exists_batch(keys(3))[2].value());
+  EXPECT_FALSE(one->exists_batch(keys(3))[1].value());
+}
+
+TEST_F(stores, what_is_being_read_stays_until_it_has_been) {
+  serve({.memory = {.capacity = 1 << 20, .slab_size = 1 << 20}, .evict = eviction::lru});
+  auto one = client();
+  const std::vector<tensor> value{numbers(200'000, 5)};  // most of the store
+  ASSERT_TRUE(one->put_batch(keys(1), value)[0].has_value());
+  auto slow = client();
+  auto views = slow->view_batch<tensor_view>(keys(1));
+  ASSERT_TRUE(views[0].has_value());
+  for (int i = 0; i < 10; ++i) server->progress();
+  EXPECT_EQ(server->stats().leased, 0u) << "given back once the bytes have arrived";
+  ASSERT_TRUE(one->put_batch(std::vector<std::string>{"other"}, std::vector<tensor>{numbers(200'000, 6)})[0].has_value());
+  EXPECT_EQ(**views[0], value[0].view()) << "the reader has its own";
+}
+
+TEST_F(stores, two_clients_see_the_same_values) {
+  serve();
+  auto one = client(), other = client();
+  ASSERT_EQ(count_ok(one->put_batch(keys(20), std::vector<tensor>(20, numbers(1000, 2)))), 20u);
+  EXPECT_EQ(count_ok(other->get_batch<tensor>(keys(20))), 20u);
+  EXPECT_EQ(other->stats().value().clients, 2u);
+  one.reset();
+  for (int i = 0; i < 10; ++i) server->progress();
+  EXPECT_EQ(other->stats().value().clients, 1u) << "it has said goodbye";
+}
+
+TEST_F(stores, more_clients_than_there_is_room_for_are_not_let_in) {
+  serve({.memory = small_slabs, .max_clients = 1});
+  auto one = client();
+  EXPECT_EQ(client_type::connect(loopback::create().value(), server->address(), quiet()).error(), errc::timed_out);
+  one.reset();
+  EXPECT_TRUE(client_type::connect(loopback::create().value(), server->address(), quiet()).has_value());
+}
+
+TEST_F(stores, a_client_may_ask_for_more_slots_than_it_gets) {
+  serve({.memory = small_slabs, .slots_per_client = 1});
+  auto how = quiet();
+  how.channel.slots = 10;
+  auto one = client_type::connect(loopback::create().value(), server->address(), how).value();
+  EXPECT_EQ(count_ok(one->put_batch(keys(50), std::vector<tensor>(50, numbers(100, 2)))), 50u);
+}
+
+TEST_F(stores, metrics_can_be_read) {
+  serve();
+  auto one = client();
+  ASSERT_TRUE(one->put_batch(keys(1), std::vector<tensor>{numbers(100'000, 2)})[0].has_value());
+  EXPECT_THAT(one->metrics().describe(), HasSubstr("put_in_place: 1 values, 0 copies"));
+  const exchange_metrics seen = server->metrics();
+  EXPECT_EQ(seen.succeeded, 1u);
+  EXPECT_EQ(seen.at(stage::transfer, strategy::transport).bytes, 400'000u);
+  EXPECT_EQ(seen.at(stage::verify, strategy::transport).bytes, 400'000u);
+}
+
+}  // namespace
+}  // namespace lading
