@@ -24,6 +24,24 @@ class ucx : public endpoint {
     LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory))
   }
 
+  using endpoint::connect;
+
+  /// Connects to the endpoint that listens at "host:port", as ucx_options::listen says there; makes progress meanwhile.
+  ///
+  /// Errors: invalid_argument for a text that names no host and port, peer_lost where nobody listens, and those of connect by address.
+  [[nodiscard]] result<peer_id> connect(std::string_view where, std::chrono::nanoseconds timeout = std::chrono::seconds(10)) {
+    LADING_TRY {
+      const auto start = std::chrono::steady_clock::now();
+      auto address = detail::ask_listener(where, timeout, [this] { progress(); });
+      if (!address) return fail(address.error());
+      return connect(bytes_view(*address), timeout - std::min<std::chrono::nanoseconds>(timeout, std::chrono::steady_clock::now() - start));
+    }
+    LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory))
+  }
+
+  /// The port at which it listens; 0 where it does not.
+  [[nodiscard]] std::uint16_t port() const noexcept { return driver_->port(); }
+
   /// What peers asked for that was refused here; each of them was told.
   [[nodiscard]] ucx_refusals refusals() const { return driver_->refusals(); }
 

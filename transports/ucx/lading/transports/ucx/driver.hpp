@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include <lading/transport/endpoint.hpp>
+#include <lading/transports/ucx/listener.hpp>
 #include <lading/transports/ucx/shared_memory.hpp>
 #include <lading/transports/ucx/wire.hpp>
 
@@ -19,9 +20,10 @@ namespace lading {
 struct ucx_options {
   std::string lanes = {};    ///< as UCX_TLS: "tcp", "posix,sysv,self" (shared memory only), "rc", "rc,tcp"; empty = as UCX_TLS says, or UCX's choice
   std::string devices = {};  ///< as UCX_NET_DEVICES: "eth0", "mlx5_0:1"; empty = likewise
-  std::vector<ucx_setting> settings = {};                               ///< any other of UCX's own, for this endpoint alone
-  std::size_t window = 32;                                              ///< requests under way per peer, at most 65,535
-  std::uint64_t window_bytes = std::uint64_t{32} << 20;                 ///< bytes under way per peer; one larger slice goes alone
+  std::vector<ucx_setting> settings = {};                ///< any other of UCX's own, for this endpoint alone
+  std::string listen = {};                               ///< "host:port" at which peers may ask for the address; ":0" = any free port; empty = none
+  std::size_t window = 32;                               ///< requests under way per peer, at most 65,535
+  std::uint64_t window_bytes = std::uint64_t{32} << 20;  ///< bytes under way per peer; one larger slice goes alone
   std::chrono::nanoseconds heartbeat = std::chrono::milliseconds(500);  ///< between messages to a peer that is silent while something waits for it
   std::chrono::nanoseconds stall_limit = std::chrono::seconds(10);      ///< silence after which such a peer is given up as peer_stalled
   bool share_regions = true;                                            ///< peers of this host copy straight to and from what allocate_region made
@@ -76,6 +78,7 @@ class ucx_driver final : public driver {
   std::size_t progress() noexcept override;
   int event_fd() const noexcept override;
 
+  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
   [[nodiscard]] ucx_refusals refusals() const {
     std::lock_guard held(refusals_mutex_);
     return refusals_;
@@ -169,6 +172,8 @@ class ucx_driver final : public driver {
   std::uint64_t host_number_ = 0;
   bool shares_;  // regions, with peers of this host
   ucx_worker worker_;
+  ucx_listener listener_;
+  std::uint16_t port_ = 0;
   std::vector<std::unique_ptr<ucx_wire>> wires_;
   std::unordered_map<std::uint64_t, ucx_wire*> by_number_;
   std::vector<std::unique_ptr<ucx_outgoing>> outgoing_;  // all, used or not

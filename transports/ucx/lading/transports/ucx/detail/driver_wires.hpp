@@ -12,12 +12,20 @@ namespace lading::detail {
 inline result<void> ucx_driver::start(driver_host& host) {
   host_ = &host;
   host_number_ = host_number();
-  return worker_.open({options_.lanes, options_.devices, options_.settings}, &ucx_driver::on_message, this);
+  if (auto opened = worker_.open({options_.lanes, options_.devices, options_.settings}, &ucx_driver::on_message, this); !opened) return opened;
+  if (options_.listen.empty()) return {};
+  auto native = native_address();
+  if (!native) return fail(native.error());
+  auto listening =
+      listener_.open(options_.listen, encode_address({.transport = transport_tag(name()), .identity = host.incoming()->identity, .native = *native}));
+  port_ = listener_.port();
+  return listening;
 }
 
 /// Says goodbye, closes every wire by force, and destroys the worker: afterwards UCX touches no memory.
 inline void ucx_driver::stop() noexcept {
   if (!worker_.is_open()) return;
+  listener_.close();
   revoke_all();
   const auto drive_until = [&](std::chrono::milliseconds limit, auto&& done) {
     const auto until = std::chrono::steady_clock::now() + limit;
@@ -217,6 +225,7 @@ inline std::size_t ucx_driver::progress() noexcept {
   if (look_ || now_ - looked_ >= round) {
     looked_ = now_;
     look_ = false;
+    happened += listener_.serve();
     for (std::size_t i = 0; i < wires_.size(); ++i) look_after(*wires_[i], now_);
     std::erase_if(wires_, [&](const auto& each) {
       const bool over = each->state == phase::closed && each->users.empty() && each->used_slots == 0 && each->outstanding == 0;
@@ -233,10 +242,11 @@ inline int ucx_driver::event_fd() const noexcept {
 #if defined(__linux__)
   std::lock_guard held(event_mutex_);
   if (const int made = event_fd_.load(std::memory_order_acquire); made >= 0) return made;
-  const int sources[] = {worker_.event_fd(), host_->incoming()->awake.fd()};
+  const int sources[] = {worker_.event_fd(), host_->incoming()->awake.fd(), listener_.fd()};
   const int fresh = ::epoll_create1(EPOLL_CLOEXEC);
   if (fresh < 0) return -1;
   for (const int source : sources) {
+    if (source < 0 && source == listener_.fd()) continue;
     ::epoll_event wanted{};
     wanted.events = EPOLLIN;
     if (source < 0 || ::epoll_ctl(fresh, EPOLL_CTL_ADD, source, &wanted) != 0) {
