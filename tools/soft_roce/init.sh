@@ -6,7 +6,7 @@
 
 /bin/busybox mkdir -p /sbin /usr/bin /dev /proc /sys /tmp
 /bin/busybox --install -s /bin
-export PATH=/bin HOME=/tmp
+export PATH=/bin HOME=/tmp TERM=dumb
 mount -t devtmpfs devtmpfs /dev
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
