@@ -120,7 +120,7 @@ void post(benchmark::State& state) {
   const bool prepare = state.range(0) != 0;
   constexpr std::size_t count = 16'384;
   lading::worker_pool pool(1);
-  fixture here(count * 1024, {{}, 2, 0, &pool});
+  fixture here(count * 1024, {.workers = 2, .inline_limit = 0, .pool = &pool});
   const auto slices = here.slices(count, 1024, 1024);
   const auto prepared = here.near.prepare(here.to_far, lading::op::put, slices).value();
   double best = std::numeric_limits<double>::max();
