@@ -70,7 +70,7 @@ void compare(benchmark::State& state, std::size_t bytes, std::size_t slices, Flo
 /// A batch of slices copied where it is submitted: {slice size, slices}.
 void inline_batch(benchmark::State& state) {
   const auto size = static_cast<std::size_t>(state.range(0)), count = static_cast<std::size_t>(state.range(1));
-  fixture here(size * count, {{}, 1});
+  fixture here(size * count, {.workers = 1});
   const auto slices = here.slices(count, size, size);
   compare(
       state, size * count, count, [&] { here.copy(slices); }, [&] { here.put(slices); });
@@ -88,7 +88,7 @@ BENCHMARK(inline_batch)
 /// A batch too large for the caches, copied by one thread and by two.
 void two_workers_on_cold_data(benchmark::State& state) {
   constexpr std::size_t size = std::size_t{256} << 20;
-  fixture one(size, {{}, 1}), two(size, {{}, 2});
+  fixture one(size, {.workers = 1}), two(size, {.workers = 2});
   const auto by_one = one.slices(256, 1 << 20, 1 << 20), by_two = two.slices(256, 1 << 20, 1 << 20);
   double best_floor = std::numeric_limits<double>::max();
   const auto memcpy_by_one = [&] { best_floor = std::min(best_floor, seconds([&] { one.copy(by_one); })); };
@@ -108,7 +108,7 @@ BENCHMARK(two_workers_on_cold_data)->UseManualTime()->Iterations(15);
 /// One thread that bypasses the caches beside memcpy, on cold data.
 void one_worker_on_cold_data(benchmark::State& state) {
   constexpr std::size_t size = std::size_t{256} << 20;
-  fixture one(size, {{}, 1});
+  fixture one(size, {.workers = 1});
   const auto slices = one.slices(256, 1 << 20, 1 << 20);
   compare(
       state, size, 256, [&] { one.copy(slices); }, [&] { one.put(slices); });
@@ -137,7 +137,7 @@ BENCHMARK(post)->ArgName("prepared")->Arg(0)->Arg(1)->UseManualTime()->Iteration
 
 /// One small slice, submitted and waited for.
 void one_small_slice(benchmark::State& state) {
-  fixture here(4096, {{}, 1});
+  fixture here(4096, {.workers = 1});
   const auto slices = here.slices(1, 64, 64);
   const auto prepared = here.near.prepare(here.to_far, lading::op::put, slices).value();
   for (auto _ : state) benchmark::DoNotOptimize(here.near.submit(prepared).value().wait().bytes);
