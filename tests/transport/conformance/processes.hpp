@@ -28,8 +28,8 @@ struct process_pair {
   ~process_pair() { EXPECT_TRUE(memory.intact()); }
 
   [[nodiscard]] slice one(std::uint64_t offset, std::uint64_t length) const { return {near_region.id(), far_import, offset, offset, length}; }
-  [[nodiscard]] completion run(const slice& moved, op direction = op::put) {
-    auto running = near.submit(to_far, direction, std::span(&moved, 1), {.deadline = std::chrono::seconds(2)});
+  [[nodiscard]] completion run(const slice& moved, op direction = op::put, std::chrono::nanoseconds deadline = std::chrono::seconds(20)) {
+    auto running = near.submit(to_far, direction, std::span(&moved, 1), {.deadline = deadline});
     if (!running) return completion{.status = fail(running.error())};
     return running->wait();
   }
@@ -68,7 +68,7 @@ TYPED_TEST_P(conformance_processes, killed_before) {
   LADING_CONFORMANCE_NEEDS_PROCESSES(TypeParam) {
     process_pair<TypeParam> pair;
     pair.far->kill();
-    expect_gone(pair.near, pair.run(pair.one(0, 4096)));
+    expect_gone(pair.near, pair.run(pair.one(0, 4096), op::put, std::chrono::seconds(2)));
   }
 }
 
@@ -96,7 +96,7 @@ TYPED_TEST_P(conformance_processes, killed_after) {
     ASSERT_TRUE(pair.run(pair.one(0, pair.size)).ok());
     pair.far->kill();
     for (int i = 0; i < 1000; ++i) pair.near.progress();
-    expect_gone(pair.near, pair.run(pair.one(0, 4096)));
+    expect_gone(pair.near, pair.run(pair.one(0, 4096), op::put, std::chrono::seconds(2)));
     EXPECT_TRUE(pair.near_region.deregister().has_value());
   }
 }

@@ -33,7 +33,7 @@ struct rig {
   // Soft-RoCE under emulation moves some 50 MB/s; 16 MiB are two messages of its largest size.
   static constexpr std::size_t largest_slice = std::size_t{16} << 20;
   static constexpr std::size_t many_slices = 20'000;
-  static constexpr std::size_t connection_cycles = 100;
+  static constexpr std::size_t connection_cycles = 60;
 
   static std::string unavailable() { return verbs_test::unavailable(); }
   result<verbs> make(const endpoint_options& options) { return verbs::create({.endpoint = options}); }
