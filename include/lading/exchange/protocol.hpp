@@ -63,7 +63,7 @@ struct extent {
 struct meta {
   value_kind kind = value_kind::bytes;
   std::uint8_t dtype = 0;  ///< of a tensor
-  std::vector<std::int64_t> shape;
+  std::vector<std::int64_t> shape{};
   std::uint64_t schema = 0;  ///< of a packed value
   std::uint64_t size = 0;
   std::uint64_t checksum = 0;  ///< XXH3-64 of the bytes
@@ -89,7 +89,7 @@ struct put_entry {
 };
 struct put_request {
   put_mode mode = put_mode::insert;
-  std::vector<bytes_view> regions;  ///< descriptors
+  std::vector<bytes_view> regions{};  ///< descriptors
   std::vector<put_entry> entries;
 };
 struct keys_request {
@@ -105,7 +105,7 @@ struct found {
 };
 struct find_answer {
   std::uint64_t lease = 0;  ///< to be released; 0 = none was taken
-  std::vector<bytes_view> regions;
+  std::vector<bytes_view> regions{};
   std::vector<found> entries;  ///< of the first keys; the client asks again for those that did not fit
 };
 struct release_request {

@@ -43,11 +43,16 @@ namespace detail {
     case errc::peer_lost:
     case errc::peer_stalled:
     case errc::checksum_mismatch:
-    case errc::not_registered:  // of a server that has begun anew
+    case errc::not_registered:   // of a server that has begun anew
+    case errc::backend_failure:  // of a transfer
     case errc::closed: return true;
     default: return false;
   }
 }
+
+/// Of those, the ones that come back for ever where the cause is not the moment: they are tried again only so often.
+[[nodiscard]] constexpr bool is_doubtful(errc code) noexcept { return code == errc::checksum_mismatch || code == errc::backend_failure; }
+inline constexpr unsigned most_doubts = 8;
 
 /// Waits longer each time, and never as long as others do.
 class backoff {
@@ -298,10 +303,11 @@ class channel {
   template <class Body>
   [[nodiscard]] result<void> ask(lane& mine, protocol::kind what, const Body& body, clock::time_point until) {
     backoff pauses = new_backoff();
+    unsigned doubts = 0;
     result<void> sent = post(mine, what, body, until);
     for (;;) {
       if (sent) sent = await(mine, what, until);
-      if (sent) return sent;
+      if (sent || (is_doubtful(sent.error().code()) && ++doubts >= most_doubts)) return sent;
       note(sent.error().code(), mine.connection);
       settle(mine, until);
       if (!is_transient(sent.error().code()) || clock::now() >= until) return sent;

@@ -23,18 +23,15 @@ struct outgoing_value {
   protocol::meta meta;
   registered_bytes memory;
   errc last = errc::timed_out;  // why it is tried again
-  unsigned mismatches = 0;      // how often its bytes did not arrive whole
+  unsigned doubts = 0;          // how often trying again may have been of no use
 };
 
 /// One value to be fetched.
 struct wanted_value {
   std::size_t index = 0;
   std::string_view key;
-  unsigned mismatches = 0;
+  unsigned doubts = 0;
 };
-
-/// Bytes that never arrive as their checksum says are not those that it was made of: then trying again is of no use.
-inline constexpr unsigned most_mismatches = 8;
 
 /// The calls of a client about values in memory, without types. Each retries what may succeed, and only that, until its time is up.
 ///
@@ -157,7 +154,7 @@ class store_calls {
             value.last = code;
             if (code == errc{}) {
               done(index, result<void>{});
-            } else if (is_transient(code) && (code != errc::checksum_mismatch || ++value.mismatches < most_mismatches)) {
+            } else if (is_transient(code) && (!is_doubtful(code) || ++value.doubts < most_doubts)) {
               again.push_back(pending[i]);
             } else {
               done(index, result<void>(fail(code, {.item = index, .what = "the server's answer"})));
@@ -191,8 +188,8 @@ class store_calls {
     std::vector<exchange_item> items;
     std::uint64_t lease = 0, connection = 0;
     const auto give_up = [&](wanted_value value, const error& cause) {
-      if (cause == errc::checksum_mismatch) ++value.mismatches;
-      if (is_transient(cause.code()) && value.mismatches < most_mismatches && clock::now() < until) {
+      if (is_doubtful(cause.code())) ++value.doubts;
+      if (is_transient(cause.code()) && value.doubts < most_doubts && clock::now() < until) {
         again.push_back(value);
         why.push_back(cause.with_item(value.index));
       } else {
