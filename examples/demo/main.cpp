@@ -2,7 +2,6 @@
 //
 // The whole journey: values -> frames -> packed slots in a registered slab -> transfer -> validation -> values again, each step beside memcpy.
 
-#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <iostream>
@@ -13,6 +12,8 @@
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
+
+#include <support/units.hpp>
 
 #include "cargo.hpp"
 
@@ -72,9 +73,6 @@ int main(int count, char** words) {
   } catch (const std::exception& wrong) {
     why = wrong.what();
   }
-  // A path may hold anything; what is said of it stays one line.
-  std::replace_if(
-      why.begin(), why.end(), [](char letter) { return static_cast<unsigned char>(letter) < 0x20; }, '?');
-  std::fprintf(stderr, "demo: %s\n", why.c_str());
+  std::fprintf(stderr, "demo: %s\n", support::one_line(why).c_str());  // a path may hold anything
   return 1;
 }

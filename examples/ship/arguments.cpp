@@ -79,6 +79,7 @@ std::optional<int> parse(arguments& given, int count, char** words) {
       ->excludes(generated);
   app.add_option("--transport", given.transport, "One of: " + CLI::detail::join(built, ", "))->capture_default_str()->type_name("NAME");
   app.add_option("--lanes", given.lanes, "What ucx may use, as in UCX_TLS: tcp, or posix,sysv,self,cma, ...")->type_name("LIST");
+  app.add_option("--device", given.device, "The network device to use: eth0, mlx5_0:1, ...")->type_name("NAME");
   app.add_option("--into", given.into, "The folder that received files are written into")->type_name("DIR");
   app.add_flag("--force", given.force, "Replace files that exist");
   app.add_option("--slot", given.slot_bytes, "Bytes of a slot; larger files travel in parts")

@@ -15,7 +15,7 @@ namespace ship {
 struct arguments {
   std::string listen, to;
   std::vector<std::string> files;
-  std::string transport, lanes;
+  std::string transport, lanes, device;
   std::string into;
   bool force = false;
   bool generate = false;

@@ -37,8 +37,9 @@ static lading::endpoint make_ucx(const endpoint_wishes& wishes) {
   lading::ucx_options options;
   options.lanes = wishes.lanes;
   options.stall_limit = wishes.timeout;
+  options.devices = wishes.device;
   // UCX opens ports of its own, on every network of the host unless told otherwise.
-  if (wishes.this_host && std::getenv("UCX_NET_DEVICES") == nullptr) options.devices = "lo";
+  if (wishes.this_host && wishes.device.empty() && std::getenv("UCX_NET_DEVICES") == nullptr) options.devices = "lo";
   return expect(lading::ucx::create(options), "opening the ucx transport");
 }
 #endif
@@ -48,7 +49,8 @@ lading::endpoint make_endpoint(const endpoint_wishes& wishes) {
   if (wishes.transport == "ucx") return make_ucx(wishes);
 #endif
 #if defined(SHIP_HAS_VERBS)
-  if (wishes.transport == "verbs") return expect(lading::verbs::create({}), "opening the verbs transport");
+  if (wishes.transport == "verbs")
+    return expect(lading::verbs::create({.device = wishes.device, .stall_limit = wishes.timeout}), "opening the verbs transport");
 #endif
   if (wishes.transport == "loopback") return expect(lading::loopback::create(), "opening the loopback transport");
   throw support::problem("there is no transport " + wishes.transport + " here");

@@ -19,8 +19,10 @@ inline constexpr std::uint64_t max_slab_bytes = std::uint64_t{1} << 30;
 
 /// How an endpoint is to work.
 struct endpoint_wishes {
-  std::string transport, lanes;
-  bool this_host = false;  ///< both sides are on this host: nobody else needs to reach the endpoint
+  std::string transport;
+  std::string lanes = {};   ///< of ucx, as UCX_TLS
+  std::string device = {};  ///< of ucx, as UCX_NET_DEVICES, and of verbs
+  bool this_host = false;   ///< both sides are on this host: nobody else needs to reach the endpoint
   std::chrono::milliseconds timeout{10'000};
 };
 

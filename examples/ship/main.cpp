@@ -89,8 +89,10 @@ int run_sender(const arguments& given) {
   descriptor socket = connect_to(place::parse(given.to, "--to"), given.timeout);
   const socket_place to = remote_place(socket);
   control line(std::move(socket), "the receiver", given.timeout);
-  lading::endpoint near = converse(
-      line, [&] { return make_endpoint({.transport = given.transport, .lanes = given.lanes, .this_host = to.this_host, .timeout = given.timeout}); });
+  lading::endpoint near = converse(line, [&] {
+    return make_endpoint(
+        {.transport = given.transport, .lanes = given.lanes, .device = given.device, .this_host = to.this_host, .timeout = given.timeout});
+  });
   return finish(given, to.text, send_over(line, near, given));
 }
 
@@ -138,7 +140,8 @@ int run_receiver(const arguments& given) {
   descriptor listening = listen_at(place::parse(given.listen, "--listen"));
   const socket_place here = local_place(listening);
   // Made before anybody calls, so that what is missing is told at once.
-  lading::endpoint far = make_endpoint({.transport = given.transport, .lanes = given.lanes, .this_host = here.this_host, .timeout = given.timeout});
+  lading::endpoint far = make_endpoint(
+      {.transport = given.transport, .lanes = given.lanes, .device = given.device, .this_host = here.this_host, .timeout = given.timeout});
   std::fprintf(stderr, "ship: listening on %s\n", here.text.c_str());
   auto [from, announced] = wait_for_sender(listening, given);
   listening = descriptor();  // one shipment: others are refused by the system
@@ -149,8 +152,7 @@ int run_receiver(const arguments& given) {
 
 /// Both sides, each with an endpoint of its own, in two threads.
 int run_both(const arguments& given) {
-  lading::endpoint near = make_endpoint({.transport = given.transport, .lanes = {}}),
-                   far = make_endpoint({.transport = given.transport, .lanes = {}});
+  lading::endpoint near = make_endpoint({.transport = given.transport}), far = make_endpoint({.transport = given.transport});
   auto [here, there] = connected_pair();
   std::exception_ptr failed;
   control line(std::move(here), "the receiver", given.timeout);

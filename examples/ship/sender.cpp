@@ -111,7 +111,10 @@ class sender {
       const lading::completion how = std::exchange(running_[reaped_ % slots_], {}).how();
       if (!how.ok()) {
         line_.listen_for_reason();  // the receiver knows better, where it still speaks
-        throw problem("slot " + std::to_string(reaped_) + " did not arrive: " + how.status.error().message());
+        const lading::error why = how.status.error();
+        const bool slow = why == lading::errc::timed_out || why == lading::errc::peer_stalled;
+        throw problem("slot " + std::to_string(reaped_) + " did not arrive: " + why.message() +
+                      (slow ? ": is the receiver stopped? (--timeout sets the limit)" : ""));
       }
       told_.post_seconds += in_seconds(how.posted);
       told_.latency_seconds += in_seconds(how.finished);

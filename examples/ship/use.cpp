@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstdio>
 #include <filesystem>
-#include <iterator>
+#include <mutex>
 #include <system_error>
 
 #include <unistd.h>
@@ -15,6 +15,8 @@
 namespace ship {
 
 use use_now() {
+  static std::mutex one_at_a_time;  // looking opens descriptors, which another thread would count
+  const std::lock_guard held(one_at_a_time);
   use found;
   if (std::FILE* const file = std::fopen("/proc/self/statm", "re"); file != nullptr) {
     unsigned long long all = 0, resident = 0;
