@@ -130,7 +130,7 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
   operation* active_ = nullptr;
   bool stopped_ = false;
 
-  std::mutex pool_mutex_;  // guards pool_ and inbox_
+  detail::spin_lock pool_lock_;  // guards pool_ and inbox_
   operation* pool_ = nullptr;
   operation* inbox_ = nullptr;
   std::size_t pool_size_ = 0;

@@ -4,7 +4,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <mutex>
 
+#include <lading/transport/spin_lock.hpp>
 #include <lading/transport/types.hpp>
 
 namespace lading {
@@ -34,47 +36,44 @@ class transfer_observer {
 
 namespace detail {
 
+/// One lock for all numbers: a transfer that ends changes half a dozen at once.
 class metrics_counters {
  public:
-  void count_submitted() noexcept { add(submitted_, 1); }
-  void count_refused() noexcept { add(refused_, 1); }
-  void count_released() noexcept { add(released_, 1); }
+  void count_submitted() noexcept { submitted_.fetch_add(1, std::memory_order_relaxed); }
+  void count_refused() noexcept { refused_.fetch_add(1, std::memory_order_relaxed); }
+  void count_released() noexcept {
+    std::lock_guard held(lock_);
+    ++ended_.released;
+  }
   void count(op direction, const completion& how) noexcept {
-    add(how.ok() ? completed_ : failed_, 1);
+    std::lock_guard held(lock_);
+    ++(how.ok() ? ended_.completed : ended_.failed);
     if (!how.ok()) {
-      if (how.status.error() == errc::cancelled) add(cancelled_, 1);
-      if (how.status.error() == errc::timed_out) add(timed_out_, 1);
-      if (how.status.error() == errc::peer_lost || how.status.error() == errc::peer_stalled) add(peer_lost_, 1);
+      if (how.status.error() == errc::cancelled) ++ended_.cancelled;
+      if (how.status.error() == errc::timed_out) ++ended_.timed_out;
+      if (how.status.error() == errc::peer_lost || how.status.error() == errc::peer_stalled) ++ended_.peer_lost;
     }
-    if (how.quarantined) add(quarantined_, 1);
-    add(slices_, how.done);
-    add(direction == op::put ? bytes_put_ : bytes_get_, how.bytes);
-    add(posting_, static_cast<std::uint64_t>(how.posted.count()));
-    add(transferring_, static_cast<std::uint64_t>(how.finished.count()));
+    if (how.quarantined) ++ended_.quarantined;
+    ended_.slices += how.done;
+    (direction == op::put ? ended_.bytes_put : ended_.bytes_get) += how.bytes;
+    ended_.posting += how.posted;
+    ended_.transferring += how.finished;
   }
   [[nodiscard]] transport_metrics read() const noexcept {
-    return {.submitted = submitted_.load(),
-            .refused = refused_.load(),
-            .completed = completed_.load(),
-            .failed = failed_.load(),
-            .cancelled = cancelled_.load(),
-            .timed_out = timed_out_.load(),
-            .peer_lost = peer_lost_.load(),
-            .quarantined = quarantined_.load(),
-            .released = released_.load(),
-            .slices = slices_.load(),
-            .bytes_put = bytes_put_.load(),
-            .bytes_get = bytes_get_.load(),
-            .posting = std::chrono::nanoseconds(posting_.load()),
-            .transferring = std::chrono::nanoseconds(transferring_.load())};
+    transport_metrics all;
+    {
+      std::lock_guard held(lock_);
+      all = ended_;
+    }
+    all.submitted = submitted_.load();
+    all.refused = refused_.load();
+    return all;
   }
 
  private:
-  using counter = std::atomic<std::uint64_t>;
-  static void add(counter& number, std::uint64_t step) noexcept { number.fetch_add(step, std::memory_order_relaxed); }
-
-  counter submitted_{0}, refused_{0}, completed_{0}, failed_{0}, cancelled_{0}, timed_out_{0}, peer_lost_{0}, quarantined_{0}, released_{0},
-      slices_{0}, bytes_put_{0}, bytes_get_{0}, posting_{0}, transferring_{0};
+  std::atomic<std::uint64_t> submitted_{0}, refused_{0};
+  mutable spin_lock lock_;
+  transport_metrics ended_;  // all but those two
 };
 
 }  // namespace detail

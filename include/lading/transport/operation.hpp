@@ -12,6 +12,7 @@
 
 #include <lading/core/config.hpp>
 #include <lading/transport/records.hpp>
+#include <lading/transport/spin_lock.hpp>
 
 namespace lading {
 
@@ -24,18 +25,6 @@ struct driver_plan {
 };
 
 namespace detail {
-
-/// A lock for sections of a few instructions.
-class spin_lock {
- public:
-  void lock() noexcept {
-    while (taken_.test_and_set(std::memory_order_acquire)) {}
-  }
-  void unlock() noexcept { taken_.clear(std::memory_order_release); }
-
- private:
-  std::atomic_flag taken_;
-};
 
 /// A checked list of slices that can be posted again and again.
 struct prepared_state {

@@ -260,4 +260,40 @@ TYPED_TEST(ucx_hostile, messages_of_no_sense_are_dropped) {
   EXPECT_EQ(this->peer->next(std::chrono::milliseconds(50)).head.kind, ucx_kind::hello) << "something was answered";
 }
 
+/// Descriptors that their owner never made, sent to an honest sender: what they claim is refused where the memory is, and both sides learn why.
+TYPED_TEST(ucx_hostile, descriptors_that_claim_more) {
+  for (const bool shared : {false, true}) {
+    auto near = ucx_test::make<TypeParam>().value();
+    const peer_id to = conformance::connected_pair<ucx_test::rig<TypeParam>>::connect(near, *this->target);
+    const region source = near.allocate_region(2 * this->size).value();
+    std::memset(source.data(), 0x33, source.size());
+    const region allocated = this->target->allocate_region(this->size).value();
+    const auto exported = this->target->export_region(shared ? allocated : this->here).value();
+    const region_descriptor honest = decode_descriptor(exported).value();
+    const auto put = [&](const region_descriptor& forged, std::uint64_t offset, std::uint64_t bytes) {
+      const auto there = near.import_region(to, encode_descriptor(forged)).value();
+      const slice each{source.id(), there, 0, offset, bytes};
+      transfer running = near.submit(to, op::put, std::span(&each, 1)).value();
+      while (!running.ready()) near.progress(), this->target->progress();
+      return running.how().ok() ? errc{} : running.how().status.error().code();
+    };
+    const auto before = this->target->refusals().count;
+    region_descriptor larger = honest, older = honest, other = honest;
+    larger.size = 2 * this->size;
+    older.generation += 1;
+    other.id = region_id{static_cast<std::uint32_t>(honest.id) + 1000};
+    std::vector<std::byte> key(honest.key.begin(), honest.key.end());
+    if (!key.empty()) key[0] ^= std::byte{1};
+    older.key = other.key = key;
+    EXPECT_EQ(name_of(put(larger, this->size - 8, 16)), "out_of_range");
+    EXPECT_EQ(name_of(put(larger, this->size, 100'000)), "out_of_range");
+    EXPECT_EQ(name_of(put(older, 0, 16)), "not_registered");
+    EXPECT_EQ(name_of(put(other, 0, 16)), "not_registered");
+    EXPECT_EQ(this->target->refusals().count, before + 4);
+    EXPECT_TRUE(this->untouched());
+    EXPECT_TRUE(std::all_of(allocated.bytes().begin(), allocated.bytes().end(), [](std::byte one) { return one == std::byte{0}; }));
+    EXPECT_EQ(shared ? put(honest, 0, this->size) : errc{}, errc{});
+  }
+}
+
 }  // namespace

@@ -22,7 +22,7 @@ void reserve_one(std::vector<Element>& list) {
 inline operation* endpoint_core::acquire() noexcept {
   operation* fresh = nullptr;
   {
-    std::lock_guard held(pool_mutex_);
+    std::lock_guard held(pool_lock_);
     if (pool_ != nullptr) {
       fresh = std::exchange(pool_, pool_->next_);
       --pool_size_;
@@ -63,7 +63,7 @@ inline void endpoint_core::recycle(operation& done) noexcept {
   done.remotes_.clear();
   done.completion_ = completion{};
   {
-    std::lock_guard held(pool_mutex_);
+    std::lock_guard held(pool_lock_);
     if (pool_size_ < pool_limit && done.own_slices_.capacity() <= kept_slices) {
       done.next_ = pool_;
       pool_ = &done;
@@ -313,7 +313,7 @@ inline void endpoint_core::launch(operation& fresh) noexcept {
   if (fresh.phase_.load(std::memory_order_acquire) == operation::phase::released) return detach(fresh);
   fresh.references_.fetch_add(1, std::memory_order_relaxed);
   {
-    std::lock_guard held(pool_mutex_);
+    std::lock_guard held(pool_lock_);
     fresh.next_ = inbox_;
     inbox_ = &fresh;
     inbox_filled_.store(true, std::memory_order_release);

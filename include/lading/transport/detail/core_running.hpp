@@ -163,7 +163,7 @@ inline std::size_t endpoint_core::drive() noexcept {
   if (inbox_filled_.load(std::memory_order_acquire)) {
     operation* fresh = nullptr;
     {
-      std::lock_guard held(pool_mutex_);
+      std::lock_guard held(pool_lock_);
       fresh = std::exchange(inbox_, nullptr);
       inbox_filled_.store(false, std::memory_order_release);
     }
