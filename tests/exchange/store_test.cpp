@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <exchange/store_conformance.hpp>
+#include <exchange/store_samples.hpp>
 #include <lading/exchange/client.hpp>
 #include <lading/exchange/server.hpp>
 #include <lading/transports/loopback.hpp>
@@ -187,7 +187,12 @@ TEST_F(stores, registered_memory_is_registered_once) {
   for (const auto& name : keys(5)) {
     ASSERT_TRUE(one->put_batch(std::vector<std::string>{name}, std::vector<tensor_view>{value.view()})[0].has_value());
   }
+  const std::vector<tensor_view> part{value.view().narrow(0, 5, 10).value()};
+  ASSERT_TRUE(one->put_batch(std::vector<std::string>{"part"}, part)[0].has_value());
   EXPECT_EQ(one->metrics().at(stage::registering, strategy::transport).count, before);
+  EXPECT_EQ(one->metrics().at(payload_path::put_in_place).values, 6u) << "however small";
+  EXPECT_EQ(one->get_batch_into(std::vector<std::string>{"part"}, std::vector<bytes_span>{value.bytes().first(40)})[0].value(), 40u);
+  EXPECT_EQ(one->metrics().at(payload_path::get_in_place).values, 1u);
 }
 
 TEST_F(stores, strided_tensors_are_gathered) {

@@ -22,11 +22,11 @@ struct store_client_options {
   slab_options memory{.capacity = std::uint64_t{64} << 20, .slab_size = std::uint64_t{64} << 20};  ///< for values that are encoded or staged
   channel_options channel{};
   std::chrono::nanoseconds deadline = std::chrono::seconds(30);  ///< of a call that names none
-  std::size_t in_place_from = 16 << 10;  ///< bytes from which registering a user's memory costs less than copying into the slab
-  std::size_t batch_workers = 0;         ///< parts of a batch that are under way at a time; 0 = as many as there are processors, up to 4
-  std::size_t serial_workers = 0;        ///< threads that share encoding and decoding one part; 0 = the processors that batch_workers leave
-  std::size_t keys_per_part = 256;       ///< at most
-  worker_pool* pool = nullptr;           ///< whose threads these are; null = worker_pool::shared()
+  std::size_t in_place_from = 256 << 10;  ///< bytes from which registering a user's memory costs less than copying into the slab
+  std::size_t batch_workers = 0;          ///< parts of a batch that are under way at a time; 0 = as many as there are processors, up to 4
+  std::size_t serial_workers = 0;         ///< threads that share encoding and decoding one part; 0 = the processors that batch_workers leave
+  std::size_t keys_per_part = 256;        ///< at most
+  worker_pool* pool = nullptr;            ///< whose threads these are; null = worker_pool::shared()
   submitter_options moving{};
 };
 

@@ -59,9 +59,38 @@ class registration_cache {
   /// Errors: as register_region and export_region of the transport: a failure is never a slower path.
   [[nodiscard]] result<registration> acquire(bytes_span bytes) {
     if (bytes.empty()) return fail(errc::invalid_argument, {.needed = 1, .available = 0, .what = "a registration has at least one byte"});
-    // Safety: addresses are compared as numbers, because ranges of different objects have no order.
-    const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
     std::lock_guard held(mutex_);
+    if (registration known = look_up(bytes); known) return known;
+    const stage_timer timer(submitter_->meter(), stage::registering, strategy::transport, bytes.size());
+    auto fresh = std::make_shared<detail::registered_memory>();
+    auto memory = transport_->register_region(bytes);
+    if (!memory) return fail(memory.error());
+    fresh->memory = std::move(*memory);
+    auto shared = submitter_->share(fresh->memory);
+    if (!shared) return fail(shared.error());
+    fresh->shared = std::move(*shared);
+    by_address_.emplace(address_of(bytes), fresh);
+    return registration(std::move(fresh), bytes);
+  }
+
+  /// A lease of what is registered already; an empty one where that is not so.
+  [[nodiscard]] registration find(bytes_span bytes) {
+    std::lock_guard held(mutex_);
+    return by_address_.empty() ? registration() : look_up(bytes);
+  }
+
+  /// How often a range was found to be registered.
+  [[nodiscard]] std::uint64_t hits() const noexcept {
+    std::lock_guard held(mutex_);
+    return hits_;
+  }
+
+ private:
+  // Safety: addresses are compared as numbers, because ranges of different objects have no order.
+  static std::uintptr_t address_of(bytes_span bytes) noexcept { return reinterpret_cast<std::uintptr_t>(bytes.data()); }
+
+  [[nodiscard]] registration look_up(bytes_span bytes) {
+    const std::uintptr_t begin = address_of(bytes);
     std::size_t looked = 0;
     for (auto at = by_address_.upper_bound(begin); at != by_address_.begin() && looked < look_limit; ++looked) {
       --at;
@@ -75,25 +104,9 @@ class registration_cache {
         return registration(std::move(memory), bytes);
       }
     }
-    const stage_timer timer(submitter_->meter(), stage::registering, strategy::transport, bytes.size());
-    auto fresh = std::make_shared<detail::registered_memory>();
-    auto memory = transport_->register_region(bytes);
-    if (!memory) return fail(memory.error());
-    fresh->memory = std::move(*memory);
-    auto shared = submitter_->share(fresh->memory);
-    if (!shared) return fail(shared.error());
-    fresh->shared = std::move(*shared);
-    by_address_.emplace(begin, fresh);
-    return registration(std::move(fresh), bytes);
+    return {};
   }
 
-  /// How often a range was found to be registered.
-  [[nodiscard]] std::uint64_t hits() const noexcept {
-    std::lock_guard held(mutex_);
-    return hits_;
-  }
-
- private:
   static constexpr std::size_t look_limit = 64;  // ranges that begin before the wanted one; beyond that it is registered once more
 
   Transport* transport_;

@@ -56,21 +56,31 @@ class client_memory {
   ///
   /// Errors: those of registering.
   [[nodiscard]] result<registered_bytes> in_place(bytes_span bytes) {
-    registered_bytes made;
-    if (bytes.empty()) return made;
+    if (bytes.empty()) return registered_bytes{};
     auto registered = cache_.acquire(bytes);
     if (!registered) return fail(registered.error());
-    made.bytes = bytes;
-    made.region = registered->region();
-    made.offset = registered->offset();
-    made.descriptor = registered->descriptor();
-    made.registered = std::move(*registered);
-    return made;
+    return lease_of(std::move(*registered));
+  }
+
+  /// The user's memory where it is registered already; else no bytes.
+  [[nodiscard]] registered_bytes if_registered(bytes_span bytes) {
+    registration known = bytes.empty() ? registration() : cache_.find(bytes);
+    return known ? lease_of(std::move(known)) : registered_bytes{};
   }
 
   [[nodiscard]] result<registration> keep_registered(bytes_span bytes) { return cache_.acquire(bytes); }
 
  private:
+  [[nodiscard]] static registered_bytes lease_of(registration known) {
+    registered_bytes made;
+    made.bytes = known.bytes();
+    made.region = known.region();
+    made.offset = known.offset();
+    made.descriptor = known.descriptor();
+    made.registered = std::move(known);
+    return made;
+  }
+
   slab_pool<Submitter> pool_;
   registration_cache<Transport, Submitter> cache_;
 };

@@ -188,6 +188,8 @@ class typed_calls {
   /// Memory for a value that belongs into `target`: that itself where it is worth registering.
   [[nodiscard]] result<registered_bytes*> land(landing& where, bytes_span target) {
     where.target = target;
+    where.memory = memory_.if_registered(target);
+    if (!where.memory.bytes.empty()) return &where.memory;
     if (target.size() >= options_.in_place_from) {
       auto made = memory_.in_place(target);
       if (!made) return fail(made.error());
@@ -277,11 +279,17 @@ class typed_calls {
       size = bytes.size();
     }
     made.meta.size = size;
-    if (contiguous && size >= options_.in_place_from) {
+    if (contiguous) {
       // Safety: the transport only reads it.
-      auto memory = memory_.in_place(bytes_span(const_cast<std::byte*>(bytes.data()), size));
-      if (!memory) return fail(memory.error());
-      made.memory = std::move(*memory);
+      const bytes_span where(const_cast<std::byte*>(bytes.data()), size);
+      made.memory = memory_.if_registered(where);
+      if (made.memory.bytes.empty() && size >= options_.in_place_from) {
+        auto memory = memory_.in_place(where);
+        if (!memory) return fail(memory.error());
+        made.memory = std::move(*memory);
+      }
+    }
+    if (!made.memory.bytes.empty()) {
       const stage_timer timer(submitter_.meter(), stage::verify, strategy::transport, size);
       made.meta.checksum = checksum_of(bytes.data(), size);
       submitter_.meter().took_path(payload_path::put_in_place, 0);
