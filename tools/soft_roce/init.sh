@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash disable=SC1091
 # Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 #
 # The guest's first process: makes a RoCE device of software on a network device of software, runs programs.sh, and turns the machine off.
