@@ -1,0 +1,55 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+
+// What a prepared batch must not do when it is submitted again: allocate. (UCX's own memory is C's, and not counted.)
+
+#include <cstdlib>
+#include <new>
+
+#include "rig.hpp"
+
+namespace {
+std::atomic<std::size_t> allocations{0};
+}
+
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  allocations.fetch_add(1);
+  return std::malloc(size != 0 ? size : 1);
+}
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  if (void* const memory = operator new(size, std::nothrow)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace {
+using namespace lading;
+
+template <class Lanes>
+class ucx_allocations : public ucx_test::on_lanes<Lanes> {};
+using all_lanes = testing::Types<ucx_test::tcp, ucx_test::shared_memory, ucx_test::shared_regions>;
+TYPED_TEST_SUITE(ucx_allocations, all_lanes);
+
+TYPED_TEST(ucx_allocations, a_prepared_put_makes_none) {
+  conformance::connected_pair<ucx_test::rig<TypeParam>> pair(1 << 20);
+  std::vector<slice> slices;
+  for (std::size_t i = 0; i < 500; ++i) slices.push_back(pair.one(i * 1000, i * 1000, i % 2 == 0 ? 100 : 1000));
+  slices.push_back(pair.one(0, 0, 1 << 20));
+  const prepared_batch prepared = pair.near->prepare(pair.to_far, op::put, slices).value();
+  const auto put = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      transfer running = pair.near->submit(prepared).value();
+      if (!pair.finish(running).ok()) ADD_FAILURE();
+    }
+  };
+  put(100);
+  const std::size_t before = allocations.load();
+  put(100);
+  EXPECT_EQ(allocations.load() - before, 0u);
+  // The count counts: preparing does allocate.
+  const std::size_t then = allocations.load();
+  EXPECT_TRUE(pair.near->prepare(pair.to_far, op::put, slices).has_value());
+  EXPECT_NE(allocations.load(), then);
+}
+
+}  // namespace
