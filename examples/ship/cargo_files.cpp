@@ -1,5 +1,6 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include <support/problem.hpp>
@@ -15,16 +16,17 @@ using support::problem;
 
 namespace {
 
+/// Looks at all files first, and then holds one at a time open.
 class file_source final : public source {
  public:
   file_source(const std::vector<std::string>& paths, hello& announced) {
     std::set<std::string> names;
     for (const std::string& path : paths) {
-      files_.emplace_back(path);
-      names_.push_back(name_of_path(path));
-      check_name(names_.back());
-      if (!names.insert(names_.back()).second) throw problem(path + ": another file has the same name: send it in a run of its own");
-      total_ += files_.back().bytes().size();
+      const support::mapped_file looked_at(path);
+      files_.push_back({path, name_of_path(path), looked_at.bytes().size()});
+      check_name(files_.back().name);
+      if (!names.insert(files_.back().name).second) throw problem(path + ": another file has the same name: send it in a run of its own");
+      total_ += files_.back().size;
     }
     announced.files = files_.size();
     announced.bytes = total_;
@@ -32,21 +34,26 @@ class file_source final : public source {
 
   std::size_t pack(std::uint64_t sequence, lading::bytes_span slot) override {
     if (current_ == files_.size()) return 0;
-    const support::mapped_file& file = files_[current_];
-    const lading::bytes_view all = file.bytes();
-    file_part part{sequence, current_, names_[current_], all.size(), offset_, {}};
+    const one_file& file = files_[current_];
+    if (!open_) {
+      open_.emplace(file.path);
+      if (open_->bytes().size() != file.size) throw problem(file.path + ": was changed while others were sent");
+    }
+    const lading::bytes_view all = open_->bytes();
+    file_part part{sequence, current_, file.name, all.size(), offset_, {}};
     const std::size_t room = slot.size() - std::min(slot.size(), lading::encoded_size(part) + packing);
     if (room == 0) throw problem("a slot of " + std::to_string(slot.size()) + " bytes is too small: pass a larger --slot");
     part.data = all.subspan(offset_, std::min<std::size_t>(room, all.size() - offset_));
-    file.check_unchanged();
+    open_->check_unchanged();
     const auto frames = expect(lading::encode(part), "encoding a part of a file");
     const std::size_t size = expect(lading::pack_into(slot, frames, {.schema = lading::schema_of<file_part>()}), "packing a part of a file");
-    file.check_unchanged();  // again, after its bytes were read
+    open_->check_unchanged();  // again, after its bytes were read
     offset_ += part.data.size();
     bytes_ += part.data.size();
     if (offset_ == all.size()) {
       ++current_;
       offset_ = 0;
+      open_.reset();
     }
     return size;
   }
@@ -54,10 +61,14 @@ class file_source final : public source {
   double fraction() const override { return total_ == 0 ? 1 : static_cast<double>(bytes_) / static_cast<double>(total_); }
 
  private:
+  struct one_file {
+    std::string path, name;
+    std::size_t size;
+  };
   static constexpr std::size_t packing = 64 + 2 * 32 + 2 * 64;  // header, two entries, two gaps
 
-  std::vector<support::mapped_file> files_;
-  std::vector<std::string> names_;
+  std::vector<one_file> files_;
+  std::optional<support::mapped_file> open_;
   std::uint64_t total_ = 0, bytes_ = 0;
   std::size_t current_ = 0, offset_ = 0;
 };

@@ -13,6 +13,7 @@ namespace ship {
 inline constexpr std::uint64_t max_slot_bytes = std::uint64_t{256} << 20;
 inline constexpr std::uint64_t max_slots = 1024;
 inline constexpr std::uint64_t max_slab_bytes = std::uint64_t{1} << 30;
+inline constexpr std::uint64_t max_files = 100'000;
 
 /// The transports that this program was built with, the preferred one first.
 [[nodiscard]] std::vector<std::string> transports();

@@ -72,7 +72,7 @@ class receiver {
     bool moved = false;
     for (lading::notification said; far_.next_notification(said); moved = true) {
       const arrival what = arrival_of(said.tag);
-      if (said.sender != sender_) throw problem("an endpoint that is not the sender's has written");
+      if (said.sender != sender_) continue;  // somebody else's word says nothing about the slots
       if (what.slot >= slots_ || what.size == 0 || what.size > slot_bytes_ || arrived_[what.slot] != 0)
         throw problem("the sender announces a slot that it does not have");
       arrived_[what.slot] = what.size;
@@ -126,6 +126,7 @@ void check_hello(const hello& announced, const std::string& transport) {
   }
   if (announced.part_schema != lading::schema_of<file_part>() || announced.sample_schema != lading::schema_of<sample>())
     throw problem("sender and receiver have other values in mind: use the same release on both sides");
+  if (announced.files > max_files) throw problem("the sender has " + std::to_string(announced.files) + " files: a receiver takes 100,000 at a time");
   const bool fits = announced.slot_bytes != 0 && announced.slot_bytes <= max_slot_bytes && announced.slots != 0 && announced.slots <= max_slots &&
                     announced.slot_bytes * announced.slots <= max_slab_bytes;
   if (!fits) {

@@ -30,14 +30,15 @@ std::string as_clock(double seconds) {
 meter::meter() : visible_(::isatty(STDERR_FILENO) != 0) {}
 
 void meter::draw(double fraction, std::string_view text) {
-  constexpr std::size_t width = 30;
+  const std::size_t room = columns() - 1;
+  const std::size_t width = std::clamp<std::size_t>(room / 2, 10, 40) - 10;
   std::string line;
   if (fraction >= 0) {
-    const auto filled = static_cast<std::size_t>(fraction * width);
+    const auto filled = static_cast<std::size_t>(fraction * static_cast<double>(width));
     line = '[' + std::string(filled, '#') + std::string(width - filled, '.') + format("] %3d %%  ", static_cast<int>(fraction * 100));
   }
   line += text;
-  line.resize(std::min(line.size(), columns() - 1));  // a line that wraps could not be drawn over
+  line.resize(std::min(line.size(), room));  // a line that wraps could not be drawn over
   std::fprintf(stderr, "\r%s\033[K", line.c_str());
   std::fflush(stderr);
 }

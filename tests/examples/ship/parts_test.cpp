@@ -289,6 +289,7 @@ TEST(ship_receiver, refuses_announcements_that_it_cannot_keep) {
   EXPECT_THAT(refused([](ship::hello& it) { it.slots = 0; }), HasSubstr("pass a smaller --slot"));
   EXPECT_THAT(refused([](ship::hello& it) { it.slot_bytes = 0; }), HasSubstr("pass a smaller --slot"));
   EXPECT_THAT(refused([](ship::hello& it) { it.slot_bytes = ship::max_slot_bytes, it.slots = 5; }), HasSubstr("pass a smaller --slot"));
+  EXPECT_THAT(refused([](ship::hello& it) { it.files = ship::max_files + 1; }), HasSubstr("100,000 at a time"));
   const scratch room;
   const ship::folder into(room.folder("into").string());
   const std::uint64_t huge = std::uint64_t{1} << 60;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <gmock/gmock.h>
@@ -103,6 +104,25 @@ TEST(ship, files_arrive_within_one_process) {
   ASSERT_EQ(both.wait(), 0) << both.err();
   EXPECT_TRUE(same_bytes(room / "large", into / "large"));
   EXPECT_THAT(names_in(into), UnorderedElementsAre("large", "empty"));
+}
+
+TEST(ship, more_files_arrive_than_a_process_may_hold_open) {
+  const scratch room;
+  const fs::path from = room.folder("from"), into = room.folder("into");
+  words all{"--transport", "loopback", "--slot", "4kb", "--into", into.string()};
+  for (int i = 0; i < 200; ++i) {
+    all.push_back((from / std::to_string(i)).string());
+    write_file(all.back(), pattern(static_cast<std::size_t>(i), 3));
+  }
+  ::rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const ::rlimit few{64, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  process both(room, "both", all);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_EQ(both.wait(), 0) << both.err();
+  EXPECT_EQ(names_in(into).size(), 200u);
+  EXPECT_TRUE(same_bytes(from / "199", into / "199"));
 }
 
 TEST(ship, a_file_that_exists_is_replaced_only_by_force) {
