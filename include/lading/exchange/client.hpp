@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
-#include <optional>
+#include <new>
+#include <stdexcept>
 #include <string_view>
 #include <type_traits>
 #include <unordered_map>
@@ -282,12 +283,15 @@ class store_client {
       run(std::span(all).subspan(first, std::min(size, all.size() - first)));
     };
     if (parts == 1 || options_.batch_workers == 1) {
-      for (std::size_t i = 0; i < parts; ++i) run_one(i);
+      LADING_TRY {
+        for (std::size_t i = 0; i < parts; ++i) run_one(i);
+      }
+      LADING_CATCH_BAD_ALLOC(static_cast<void>(0))  // keys whose part failed were never done
       return;
     }
     // A part waits for the server, never for another part, so a pool of one is enough.
     worker_pool& pool = options_.pool != nullptr ? *options_.pool : worker_pool::shared();
-    static_cast<void>(pool.run(parts, options_.batch_workers, run_one));  // keys whose part failed were never done
+    static_cast<void>(pool.run(parts, options_.batch_workers, run_one));
   }
 
   template <class T>

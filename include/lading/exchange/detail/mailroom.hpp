@@ -186,15 +186,24 @@ class mailroom {
     client.tried = now;
     leave(client);
     const auto peer = transport_.connect(client.address, limits_.connect_time);
-    if (!peer) return false;
+    if (!peer) return drop_answers(client);
     client.peer = *peer;
     const auto answers = transport_.import_region(*peer, client.answers_descriptor);
     const auto who = transport_.peer_identity(*peer);
-    if (!answers || !who) return leave(client), false;
+    if (!answers || !who) {
+      leave(client);
+      return drop_answers(client);
+    }
     client.answers = *answers;
     client.endpoint = who->endpoint;
     client.connected = true;
     return true;
+  }
+
+  /// The client cannot be reached. If it lives it asks again; a dead one must not be tried for ever.
+  static bool drop_answers(session& client) noexcept {
+    for (request_slot& each : client.slots) each.wants_answer = false;
+    return false;
   }
 
   void greet(std::size_t slot, std::uint64_t sender) {

@@ -3,6 +3,8 @@
 
 #include <list>
 #include <memory>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <unordered_map>
