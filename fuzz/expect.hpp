@@ -25,8 +25,7 @@ inline bool is_input_error(const lading::error& cause) {
     case lading::errc::not_canonical:
     case lading::errc::limit_exceeded:
     case lading::errc::misaligned:
-    case lading::errc::size_overflow:
-    case lading::errc::invalid_argument: return true;
+    case lading::errc::size_overflow: return true;
     default: return false;
   }
 }

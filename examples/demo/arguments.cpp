@@ -26,6 +26,7 @@ std::optional<int> parse(arguments& given, int count, char** words) {
       ->check(CLI::Range(0, 1'000'000));
   app.add_option("--slab", given.options.slab_limit, "Bytes of the slab: what does not fit goes in several batches; one object always fits")
       ->capture_default_str()
+      ->check(CLI::Validator([](const std::string& text) { return text.starts_with('-') ? "is not a size: " + text : std::string(); }, "SIZE"))
       ->transform(CLI::AsSizeValue(false));
   app.add_flag("--small", given.small, "A small rollout batch");
   app.add_flag("--json", given.json, "Print JSON instead of the table");

@@ -234,4 +234,25 @@ TEST(batch_decode, limits_hold_for_each_object) {
   EXPECT_TRUE(batch_decode_from<std::vector<std::vector<int>>>(*batch));
 }
 
+// Two types whose fingerprints collide: nobody is told, so decoding has to stay within the bytes whatever they mean.
+template <class Written, class Read>
+void survives_a_collision(const std::vector<Written>& objects) {
+  for (const Written& object : objects) {
+    const auto frames = lading::encode(object, {.out_of_band_threshold = 64});
+    ASSERT_TRUE(frames);
+    std::vector<std::byte> packed(lading::calc_packed_size(*frames).value());
+    ASSERT_TRUE(lading::pack_into(packed, *frames, {.schema = lading::schema_of<Read>()}));
+    const std::vector<bytes_view> buffers{packed};
+    const auto read = batch_decode_from<Read>(buffers);
+    EXPECT_TRUE(read || read.error() != errc::schema_mismatch);
+  }
+}
+
+TEST(batch_decode, fingerprints_that_collide_are_survived) {
+  survives_a_collision<tokens_owned, sample>(tokens(50, 2000));
+  survives_a_collision<tokens_owned, std::map<std::string, tensor>>(tokens(50, 2000));
+  survives_a_collision<sample, tokens_view>(samples(many_sizes(50, 2000)));
+  survives_a_collision<sample, std::map<std::string, tensor_view>>(samples(many_sizes(50, 2000)));
+}
+
 }  // namespace

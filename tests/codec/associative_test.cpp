@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
@@ -139,6 +140,39 @@ TEST(associative, comparators_with_state_are_kept) {
   EXPECT_EQ(*into.begin(), 3);
   std::set<int, either_way> up;
   EXPECT_EQ(lading::decode_into(up, stream_of(down)).error().code(), errc::not_canonical);
+}
+
+/// Keys of one bucket, in the container that decoding makes: each insertion would walk past all before it.
+std::vector<std::byte> colliding(std::uint32_t count, std::uint64_t buckets) {
+  std::vector<std::byte> stream(4 + std::size_t{8} * count);
+  std::memcpy(stream.data(), &count, 4);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::uint64_t key = i * buckets;
+    std::memcpy(stream.data() + 4 + 8 * i, &key, 8);
+  }
+  return stream;
+}
+
+TEST(associative, keys_that_collide_on_purpose_are_refused) {
+  constexpr std::uint32_t count = 20'000;
+  const auto even = lading::decode_from<std::unordered_set<std::uint64_t>>(colliding(count, 1));
+  ASSERT_TRUE(even.has_value()) << even.error().message();
+  bool refused = false;  // the number of buckets while decoding is the library's choice: try what it may be
+  std::unordered_set<std::uint64_t> probe;
+  for (std::size_t reserved = 1; reserved <= 2 * count; reserved += reserved / 16 + 1) {
+    probe.rehash(reserved);
+    const auto decoded = lading::decode_from<std::unordered_set<std::uint64_t>>(colliding(count, probe.bucket_count()));
+    if (decoded) continue;
+    EXPECT_EQ(decoded.error().code(), errc::limit_exceeded) << decoded.error().message();
+    refused = true;
+  }
+  EXPECT_TRUE(refused);
+  // NaN is in no bucket twice, but always in the same one; equal keys of a multi container are found at once.
+  std::vector<std::byte> nans(4 + 4 * count, std::byte{0xff});
+  std::memcpy(nans.data(), &count, 4);
+  EXPECT_EQ(lading::decode_from<std::unordered_set<float>>(nans).error().code(), errc::limit_exceeded);
+  EXPECT_EQ(lading::decode_from<std::unordered_multiset<float>>(nans).error().code(), errc::limit_exceeded);
+  EXPECT_EQ(lading::decode_from<std::unordered_multiset<std::uint32_t>>(nans)->size(), count);
 }
 
 }  // namespace

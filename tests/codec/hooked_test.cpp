@@ -83,8 +83,26 @@ class endpoint {
   port port_;
 };
 
+/// A hook that contains itself, in private.
+class json {
+ public:
+  using choice = std::variant<std::monostate, double, std::string, std::vector<json>>;
+  json() = default;
+  explicit json(choice value) : value_(std::move(value)) {}
+  [[nodiscard]] const choice& value() const { return value_; }
+  friend bool operator==(const json& left, const json& right) { return left.value_ == right.value_; }
+
+ private:
+  choice value_;
+};
+
 }  // namespace
 
+template <>
+struct lading::codec<json> {
+  static const json::choice& to(const json& value) noexcept { return value.value(); }
+  static result<json> from(json::choice value) { return json(std::move(value)); }
+};
 template <>
 struct lading::codec<port> {
   static std::uint16_t to(const port& value) noexcept { return value.number(); }
@@ -200,6 +218,19 @@ TEST(hooked, only_lasting_representations_are_lent_to_frames) {
   ASSERT_TRUE(copied.has_value());
   EXPECT_EQ(copied->size(), 1U);
   EXPECT_EQ(lading::decode<samples>(*copied), numbers);
+}
+
+TEST(hooked, a_hook_may_contain_itself) {
+  const json value(std::vector<json>{json(1.5), json(std::string("a")), json(std::vector<json>{json(), json(std::vector<json>())})});
+  check_value(value, json(std::string("stale")));
+  check_value(std::vector<json>{value, json()});
+  static_assert(lading::schema_of<json>() != lading::schema_of<std::vector<json>>());
+  json deep;
+  for (int i = 0; i < 2000; ++i) deep = json(std::vector<json>{deep});
+  EXPECT_EQ(lading::encode(deep).error().code(), errc::limit_exceeded);
+  std::vector<std::byte> bomb;
+  for (int i = 0; i < 100'000; ++i) bomb.insert(bomb.end(), {std::byte{3}, std::byte{1}, std::byte{0}, std::byte{0}, std::byte{0}});
+  EXPECT_EQ(lading::decode_from<json>(bomb).error().code(), errc::limit_exceeded);
 }
 
 }  // namespace

@@ -119,6 +119,20 @@ TEST(product, c_array_members) {
   check_encoding(value, c_arrays{{9}, {{9}}, {"stale", "stale"}, {true, true}});
 }
 
+struct empty_arrays {
+  std::uint8_t a;
+  std::array<std::string, 0> b;
+  std::array<std::vector<bool>, 0> c;
+  std::array<std::uint64_t, 0> d;
+  std::string e;
+};
+
+TEST(product, arrays_of_no_elements_take_no_bytes) {
+  EXPECT_EQ(hex_of(empty_arrays{7, {}, {}, {}, "x"}), "07" "0100000078");
+  check_encoding(empty_arrays{7, {}, {}, {}, "x"}, empty_arrays{9, {}, {}, {}, "stale"});
+  check_value(std::array<std::string, 0>{});
+}
+
 TEST(product, pairs_and_tuples_are_structs) {
   EXPECT_EQ(hex_of(std::pair<std::uint8_t, std::uint32_t>(1, 2)), "0100000002000000");
   EXPECT_EQ(hex_of(std::tuple<std::uint8_t, std::uint32_t>(1, 2)), "0100000002000000");

@@ -21,6 +21,7 @@ template <class Items>
 concept plannable = requires(Items&& items) { plan_gather(std::forward<Items>(items)); };
 static_assert(plannable<std::vector<bytes>&> && plannable<const std::vector<bytes>&> && !plannable<std::vector<bytes>>);
 static_assert(plannable<std::span<const bytes_view>> && !plannable<std::array<bytes, 2>>);
+static_assert(plannable<std::vector<bytes_view>> && !plannable<std::vector<std::array<std::byte, 8>>>);
 template <class Plan>
 concept lends = requires(Plan&& plan) { std::forward<Plan>(plan).parts().size(); };
 static_assert(lends<gather_plan&> && !lends<gather_plan>);

@@ -98,7 +98,7 @@ enum class order : bool { fixed, free };
 /// The errors that bad bytes may lead to.
 inline bool is_input_error(errc code) {
   return code == errc::truncated || code == errc::trailing_bytes || code == errc::invalid_value || code == errc::not_canonical || code == errc::limit_exceeded ||
-         code == errc::size_overflow || code == errc::misaligned || code == errc::invalid_argument;
+         code == errc::size_overflow || code == errc::misaligned;
 }
 
 using stream_result = lading::result<std::vector<std::byte>>;

@@ -6,10 +6,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <lading/codec/types.hpp>
 
@@ -134,6 +136,21 @@ void fill_sequence(random_source& random, T& value, int depth) {
   }
 }
 
+inline lading::tensor random_tensor(random_source& random, std::size_t rank) {
+  constexpr lading::dtype types[]{lading::dtype::uint8,   lading::dtype::boolean, lading::dtype::bfloat16,
+                                  lading::dtype::float32, lading::dtype::int64,   lading::dtype::complex128};
+  const lading::dtype type = types[random.below(std::size(types))];
+  std::vector<std::int64_t> shape(rank);
+  std::size_t items = 1;
+  for (auto& dimension : shape) {
+    dimension = static_cast<std::int64_t>(random.below(4));
+    items *= static_cast<std::size_t>(dimension);
+  }
+  std::vector<std::byte> bytes(items * lading::item_size(type));
+  for (auto& byte : bytes) byte = static_cast<std::byte>(type == lading::dtype::boolean ? random.below(2) : random.next());
+  return lading::tensor::from_bytes(type, shape, bytes).value();
+}
+
 }  // namespace detail
 
 template <class T>
@@ -180,6 +197,14 @@ void fill(random_source& random, T& value, int depth) {
     for (std::size_t i = 0; i < value.size(); ++i) value.set(i, random.one_in(2));
   } else if constexpr (family == kind::path) {
     value = random_value<typename T::string_type>(random, depth);
+  } else if constexpr (std::is_same_v<T, lading::tensor>) {
+    value = detail::random_tensor(random, random.below(5));
+  } else if constexpr (std::is_same_v<T, lading::jagged>) {
+    const lading::tensor values = detail::random_tensor(random, 1 + random.below(3));
+    std::vector<std::int64_t> offsets{0};
+    while (offsets.back() < values.shape()[0])
+      offsets.push_back(offsets.back() + static_cast<std::int64_t>(random.below(static_cast<std::size_t>(values.shape()[0] - offsets.back()) + 1)));
+    value = lading::jagged::copy_of(lading::jagged_view::from(values.view(), offsets).value()).value();
   } else {
     static_assert(family == kind::hook, "no random values of this type");
     do {

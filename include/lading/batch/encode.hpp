@@ -73,7 +73,7 @@ struct objects_of {
 /// bytes_span, or a result of them: at any address and alignment, in any order, and as large as or larger than asked for. What lies behind
 /// a packed buffer in its slot stays as it is.
 ///
-/// Errors:     of an object, with its index as item: as encode and calc_packed_size; no_memory and invalid_value for an exception that it
+/// Errors:     of an object, with its index as item: as encode (and as there, deep values need a reader's consent) and calc_packed_size; no_memory and invalid_value for an exception that it
 ///             throws. The allocator's own error; invalid_argument for another number of slots, slots that overlap one another or an
 ///             out-of-band array, buffer_too_small. Until then nothing has been written. After an error from a codec<T> that does not give the
 ///             same twice (invalid_argument), slots hold unspecified bytes. It is the first error by object, for any number of workers.

@@ -66,15 +66,19 @@ struct wire<T, kind::array> {
   }
 
   LADING_ALWAYS_INLINE static void store(std::byte* to, const T& value) {
-    for (const auto& item : elements(value)) {
-      store_fixed(to, item);
-      to += element_size();
+    if constexpr (count != 0) {  // else the element may be of any size
+      for (const auto& item : elements(value)) {
+        store_fixed(to, item);
+        to += element_size();
+      }
     }
   }
   [[nodiscard]] LADING_ALWAYS_INLINE static bool load(const std::byte* from, const reader& in, T& value) {
-    for (auto& item : elements(value)) {
-      if (!load_fixed(from, in, item)) return false;
-      from += element_size();
+    if constexpr (count != 0) {
+      for (auto& item : elements(value)) {
+        if (!load_fixed(from, in, item)) return false;
+        from += element_size();
+      }
     }
     return true;
   }

@@ -95,6 +95,7 @@ struct wire_associative {
       value.reserve(count < affordable ? count : affordable);
     }
     const reader inner = in.deeper();
+    std::size_t walked = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
       const std::byte* const entry = at;
       key found_key = make_key();
@@ -103,6 +104,8 @@ struct wire_associative {
         return nullptr;
       if (!in_sequence(value, found_key)) [[unlikely]]
         return in.fail(errc::not_canonical, entry, "the keys of an ordered container are not in ascending order");
+      if (!spread_out(value, found_key, walked)) [[unlikely]]
+        return in.fail(errc::limit_exceeded, entry, "hashes of keys collide so often that inserting them would take time without bound");
       if constexpr (Map) {
         using mapped = typename T::mapped_type;
         if constexpr (std::default_initializable<mapped>) {
@@ -152,6 +155,20 @@ struct wire_associative {
         return value.key_comp()(last, next);
       else
         return !value.key_comp()(next, last);
+    }
+  }
+
+  /// Keys that were chosen to share a bucket make each insertion walk past all before it: what the walks may take together grows with the
+  /// number of entries, not with its square. Adds to `walked` what inserting `next` will take.
+  static bool spread_out(const T& value, const key& next, std::size_t& walked) {
+    if constexpr (requires { value.key_eq()(next, key_of(*value.begin(value.bucket(next)))); }) {
+      if (value.empty()) return true;  // and there may be no bucket
+      const std::size_t bucket = value.bucket(next);
+      const auto end = value.end(bucket);
+      for (auto entry = value.begin(bucket); entry != end && !value.key_eq()(key_of(*entry), next); ++entry) ++walked;
+      return walked <= 4096 + 32 * value.size();
+    } else {
+      return true;
     }
   }
 

@@ -3,7 +3,6 @@
 
 #include <concepts>
 #include <cstddef>
-#include <type_traits>
 #include <utility>
 
 #include <lading/codec/frames.hpp>
@@ -11,11 +10,6 @@
 
 namespace lading {
 namespace detail {
-
-/// Frames whose bytes belong to somebody else, so that a temporary list of them may be decoded into views.
-template <class Frames>
-concept lists_views = std::is_trivially_copyable_v<std::remove_cvref_t<decltype(std::begin(std::declval<const Frames&>())[0])>> &&
-                      !std::is_same_v<std::remove_cvref_t<Frames>, frames>;
 
 template <frame_range Frames>
 [[nodiscard]] decode_state state_for(const Frames& source, const decode_limits& limits) {

@@ -109,7 +109,10 @@ LADING_NOINLINE std::byte* put_out_of_line(std::byte* at, Writer out, const T& v
 
 template <class T>
 LADING_NOINLINE const std::byte* get_out_of_line(const std::byte* at, reader in, T& value) {
-  return wire_of<T>::template get_within<0>(at, in, value);
+  if constexpr (is_product<T>)
+    return wire_of<T>::template get_within<0>(at, in, value);
+  else
+    return wire_of<T>::get(at, in, value);
 }
 
 /// Reads a T that does not exist yet and hands it to consume(T&&). Only types with a codec may lack a default constructor.

@@ -48,7 +48,8 @@ template <class T>
 /// Encodes `value` into a head and frames of its own for contiguous arrays of at least options.out_of_band_threshold bytes, which are not copied.
 /// Tensors that are not contiguous are gathered into memory of the frames.
 ///
-/// Errors:     size_overflow, invalid_value, limit_exceeded as encode_into; no_memory.
+/// Errors:     size_overflow, invalid_value, limit_exceeded as encode_into; no_memory. A value nested deeper than decode_limits::max_depth can
+///             be encoded, but only a reader who raises that limit decodes it.
 /// Lifetime:   the frames borrow from `value`; a temporary that owns arrays is rejected at compile time.
 /// Complexity: two passes over the structure, one copy of small data; one allocation for the head, one for the list.
 template <class T>

@@ -45,6 +45,9 @@ class frames {
 
 namespace detail {
 
+template <>
+inline constexpr bool lists_own_bytes<frames> = true;
+
 struct frames_builder {
   static frames make() { return {}; }
   static aligned_buffer& head(frames& made) noexcept { return made.head_; }

@@ -130,10 +130,11 @@ template <class T>
 
 /// Reads a T from `source`, which must hold exactly one.
 ///
-/// Errors:     truncated, trailing_bytes, invalid_value, not_canonical, misaligned (views), limit_exceeded, no_memory (std::bad_alloc and
-///             std::length_error of containers; other exceptions of user types pass through).
+/// Errors:     truncated, trailing_bytes, invalid_value, not_canonical, misaligned (views), limit_exceeded, size_overflow (a tensor whose shape has
+///             more items than can be counted), no_memory (std::bad_alloc and std::length_error of containers; other exceptions of user types
+///             pass through).
 /// Lifetime:   a T with views (std::string_view, std::span, tensor_view) borrows `source`; a temporary one is rejected at compile time.
-/// Complexity: one pass. Memory: within a factor that follows from T alone of source.size(), checked before it is allocated. The T is
+/// Complexity: one pass. Memory: within a factor that follows from T alone of source.size() (see decode_limits), checked before it is allocated. The T is
 ///             returned by value, so one with megabytes in std::array lies on the stack: decode_into reads into one that lies elsewhere.
 template <class T>
 [[nodiscard]] result<T> decode_from(bytes_view source, const decode_limits& limits = {}) {

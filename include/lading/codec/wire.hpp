@@ -53,6 +53,10 @@ consteval std::size_t min_wire_size() {
 template <class T>
 inline constexpr bool is_product = kind_of<std::remove_cv_t<T>>() == kind::product;
 
+/// What can contain itself through a container or pointer: structs, and types with a codec whose representation holds them.
+template <class T>
+inline constexpr bool closes_circles = is_product<T> || kind_of<std::remove_cv_t<T>>() == kind::hook;
+
 template <class Wanted, class... Seen>
 struct reaches {
   template <class T>
@@ -62,7 +66,7 @@ struct reaches {
       return true;
     else if constexpr ((std::is_same_v<Type, Seen> || ...))
       return false;
-    else if constexpr (is_product<Type>)
+    else if constexpr (closes_circles<Type>)
       return reaches<Wanted, Type, Seen...>::within(typename wire<Type>::parts{});
     else
       return within(typename wire<Type>::parts{});
@@ -73,9 +77,9 @@ struct reaches {
   }
 };
 
-/// A struct that contains itself through a container or pointer. Only structs can close such a circle.
+/// A T that contains itself.
 template <class T>
-inline constexpr bool recursive = is_product<T> && reaches<T>::within(typename wire_of<T>::parts{});
+inline constexpr bool recursive = closes_circles<T> && reaches<T>::within(typename wire_of<T>::parts{});
 
 enum class property { borrows, owns_payload, gathers };
 
@@ -92,7 +96,7 @@ struct any_part {
       return true;
     else if constexpr (Property == property::gathers && requires { requires wire<Type>::gathers; })
       return true;
-    else if constexpr (is_product<Type>)
+    else if constexpr (closes_circles<Type>)
       return any_part<Property, Type, Seen...>::within(typename wire<Type>::parts{});
     else
       return within(typename wire<Type>::parts{});
@@ -124,7 +128,7 @@ struct borrowed {
       return 1;
     } else if constexpr (requires { wire<Type>::borrowed_align; }) {
       return wire<Type>::borrowed_align;
-    } else if constexpr (is_product<Type>) {
+    } else if constexpr (closes_circles<Type>) {
       return borrowed<Type, Seen...>::within(typename wire<Type>::parts{});
     } else {
       return within(typename wire<Type>::parts{});
@@ -156,10 +160,12 @@ consteval std::size_t inline_cost() {
 
 template <class T>
 consteval bool kept_out_of_line() {
-  if constexpr (!is_product<T> || wire_of<T>::fixed)
+  if constexpr (!closes_circles<T> || wire_of<T>::fixed)
     return false;
   else if constexpr (recursive<std::remove_cv_t<T>>)
     return true;
+  else if constexpr (!is_product<T>)
+    return false;
   else
     return inline_cost<T>() > 24;
 }
@@ -171,11 +177,13 @@ struct describe {
   template <class T, class Hash>
   static consteval void type(Hash& hash) {
     using Type = std::remove_cv_t<T>;
-    if constexpr (is_product<Type>) {
-      constexpr std::size_t up = distance_to<Type>();
-      if constexpr (up != 0) {
-        hash.add('^');
-        hash.add_number(up);
+    constexpr std::size_t up = distance_to<Type>();
+    if constexpr (up != 0) {
+      hash.add('^');
+      hash.add_number(up);
+    } else if constexpr (is_product<Type> || recursive<Type>) {
+      if constexpr (!is_product<Type>) {
+        describe<Type, Ancestors...>::parts(hash, typename wire<Type>::parts{});
       } else {
         hash.add('{');
         describe<Type, Ancestors...>::parts(hash, typename wire<Type>::parts{});

@@ -31,5 +31,14 @@ template <class Range>
 concept owning_temporary = !std::is_lvalue_reference_v<Range> && (!std::is_trivially_copyable_v<std::remove_cvref_t<Range>> ||
                                                                   requires { std::tuple_size<std::remove_cvref_t<Range>>::value; });
 
+/// Specialised for ranges of views whose bytes are their own.
+template <class Range>
+inline constexpr bool lists_own_bytes = false;
+
+/// A range of views of bytes that belong to somebody else: a temporary list of them may be borrowed from.
+template <class Range>
+concept lists_views =
+    !owning_temporary<std::remove_cvref_t<decltype(std::begin(std::declval<const Range&>())[0])>> && !lists_own_bytes<std::remove_cvref_t<Range>>;
+
 }  // namespace detail
 }  // namespace lading

@@ -125,7 +125,7 @@ class [[nodiscard]] error {
     return copy;
   }
 
-  /// One sentence, such as "buffer_too_small: needs 120, has 3: pass a target of encoded_size(value) bytes".
+  /// One sentence, such as "buffer_too_small: needs 120, has 3, at offset 0: pass a target of encoded_size(value) bytes".
   [[nodiscard]] std::string message() const {
     std::string text{name_of(code_)};
     char separator = ':';

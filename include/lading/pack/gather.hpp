@@ -135,7 +135,7 @@ struct gather_planner {
 /// Plans the packed buffer of `items` for a transport that gathers: executing the plan yields pack_into's bytes.
 ///
 /// Errors:     size_overflow, no_memory.
-/// Lifetime:   borrows the payloads of `items`, not the range itself; owning temporaries are rejected.
+/// Lifetime:   borrows the payloads of `items`, not the range itself; temporaries that own payloads are rejected.
 /// Complexity: two allocations; reads the payloads only for their checksums.
 template <packed_layout Layout = layout::aligned, frame_range Items>
 [[nodiscard]] result<gather_plan> plan_gather(const Items& items, const pack_options& options = {}) {
@@ -144,7 +144,7 @@ template <packed_layout Layout = layout::aligned, frame_range Items>
 
 /// The plan would outlive the payloads: keep the items in a variable.
 template <packed_layout Layout = layout::aligned, frame_range Items>
-  requires detail::owning_temporary<Items>
+  requires(detail::owning_temporary<Items> && !detail::lists_views<Items>)
 result<gather_plan> plan_gather(Items&& items, const pack_options& options = {}) = delete;
 
 }  // namespace lading

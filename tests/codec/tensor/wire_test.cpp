@@ -206,4 +206,11 @@ TEST(tensor_wire, misaligned_buffers) {
   EXPECT_EQ(lading::decode_from<jagged>(source), three_rows());
 }
 
+TEST(tensor_wire, what_would_be_the_callers_mistake_is_the_inputs) {
+  // A jagged tensor of rank 0: dtype, rank, values (one item), offsets (0, 1).
+  const auto decoded = lading::decode_from<jagged>(from_hex("01" "00" "01000000" "0000" "0500000000000000" "02000000" "00000000" "0000000000000000" "0100000000000000"));
+  ASSERT_FALSE(decoded.has_value());
+  EXPECT_NE(decoded.error().code(), errc::invalid_argument) << decoded.error().message();
+}
+
 }  // namespace

@@ -161,11 +161,12 @@ struct wire_shape {
   return at + bytes;
 }
 
-/// Passes the error of a tensor's own check on, with where it was.
+/// Passes the error of a tensor's own check on, with where it was: what would be the caller's mistake is the input's here.
 [[nodiscard]] inline const std::byte* refuse_tensor(const std::byte* at, const reader& in, const error& cause) {
   error_details details = cause.details();
   details.offset = in.offset(at);
-  in.state->fail(error(cause.code() == errc::truncated || cause.code() == errc::trailing_bytes ? errc::invalid_value : cause.code(), details));
+  const bool of_input = cause.code() != errc::truncated && cause.code() != errc::trailing_bytes && cause.code() != errc::invalid_argument;
+  in.state->fail(error(of_input ? cause.code() : errc::invalid_value, details));
   return nullptr;
 }
 
