@@ -44,8 +44,8 @@ inline constexpr std::uint32_t descriptor_magic = 0x5244414cu;  // "LADR"
 inline constexpr std::uint32_t address_magic = 0x4144414cu;     // "LADA"
 inline constexpr std::uint16_t blob_version = 1;
 inline constexpr std::size_t blob_prefix = 16;
-inline constexpr std::size_t descriptor_header = blob_prefix + 4 * 8 + 4 + 4;
-inline constexpr std::size_t address_header = blob_prefix + 3 * 8 + 8;
+inline constexpr std::size_t descriptor_header = blob_prefix + std::size_t{4} * 8 + 4 + 4;
+inline constexpr std::size_t address_header = blob_prefix + std::size_t{3} * 8 + 8;
 inline constexpr std::size_t blob_limit = std::size_t{1} << 20;
 
 /// Catches accidents, not forgery: whoever may connect may also compute it.
