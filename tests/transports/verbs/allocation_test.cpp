@@ -1,0 +1,53 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+
+// What a prepared batch must not do when it is submitted again: allocate. (rdma-core's own memory is C's, and not counted.)
+
+#include <cstdlib>
+#include <new>
+
+#include "rig.hpp"
+
+namespace {
+std::atomic<std::size_t> allocations{0};
+}
+
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  allocations.fetch_add(1);
+  return std::malloc(size != 0 ? size : 1);
+}
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  if (void* const memory = operator new(size, std::nothrow)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace {
+using namespace lading;
+
+class verbs_allocations : public verbs_test::on_device {};
+
+TEST_F(verbs_allocations, a_prepared_batch_makes_none) {
+  conformance::connected_pair<verbs_test::rig> pair(1 << 20);
+  std::vector<slice> slices;
+  for (std::size_t i = 0; i < 700; ++i) slices.push_back(pair.one(i * 1000, i * 1000, i % 2 == 0 ? 100 : 1000));
+  for (const op direction : {op::put, op::get}) {
+    const prepared_batch prepared = pair.near->prepare(pair.to_far, direction, slices).value();
+    const auto run = [&](int times) {
+      for (int i = 0; i < times; ++i) {
+        transfer running = pair.near->submit(prepared).value();
+        if (!pair.finish(running).ok()) ADD_FAILURE();
+      }
+    };
+    run(5);
+    const std::size_t before = allocations.load();
+    run(5);
+    EXPECT_EQ(allocations.load() - before, 0u);
+    // The count counts: preparing does allocate.
+    const std::size_t then = allocations.load();
+    EXPECT_TRUE(pair.near->prepare(pair.to_far, direction, slices).has_value());
+    EXPECT_NE(allocations.load(), then);
+  }
+}
+
+}  // namespace
