@@ -117,9 +117,11 @@ struct tensors {
   lading::jagged d;
   std::optional<lading::jagged> e;
 };
+__extension__ using int128 = __int128;
+__extension__ using uint128 = unsigned __int128;
 struct rare {
-  __int128 a;
-  unsigned __int128 b;
+  int128 a;
+  uint128 b;
   std::vector<long double> c;
   std::filesystem::path e;
   std::chrono::sys_time<std::chrono::microseconds> f;
