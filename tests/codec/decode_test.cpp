@@ -100,7 +100,7 @@ TEST(decode, a_type_without_default_constructor_comes_from_its_codec) {
   const std::vector<lading::bytes_view> refused{zero};
   const auto none = lading::decode<port>(refused);
   ASSERT_FALSE(none.has_value());
-  EXPECT_EQ(none.error().message(), "invalid_value: a port is not 0");
+  EXPECT_EQ(none.error().message(), "invalid_value: at offset 0: a port is not 0");
   const std::vector<lading::bytes_view> too_many{(*frames)[0], zero};
   EXPECT_EQ(lading::decode<port>(too_many).error().code(), lading::errc::trailing_bytes);
   EXPECT_EQ(lading::decode<port>(std::vector<lading::bytes_view>{}).error().code(), lading::errc::truncated);
