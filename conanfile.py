@@ -25,7 +25,7 @@ class LadingConan(ConanFile):
         "xxhash/*:utility": False,
         "rdma-core/*:build_librdmacm": True,
     }
-    exports_sources = "CMakeLists.txt", "LICENSE", "README.md", "CHANGELOG.md", "cmake/*", "include/*", "transports/*", "tests/*", "tools/*"
+    exports_sources = "CMakeLists.txt", "LICENSE", "README.md", "CHANGELOG.md", "cmake/*", "include/*", "transports/*", "stores/*", "tests/*", "tools/*"
     no_copy_source = True
 
     def set_version(self):
@@ -69,6 +69,7 @@ class LadingConan(ConanFile):
         toolchain.cache_variables["LADING_INSTALL"] = True
         toolchain.cache_variables["LADING_WITH_UCX"] = "ON" if self.options.with_ucx else "OFF"
         toolchain.cache_variables["LADING_WITH_VERBS"] = "ON" if self.options.with_rdma else "OFF"
+        toolchain.cache_variables["LADING_WITH_REDIS"] = "OFF"
         toolchain.generate()
         CMakeDeps(self).generate()
 

@@ -46,8 +46,8 @@ function(lading_add_compile_test name)
     set(CMAKE_CXX_STANDARD 20)
   endif()
   set(includes "$<TARGET_PROPERTY:${arg_LINK},INTERFACE_INCLUDE_DIRECTORIES>")
-  set(own "$<FILTER:${includes},INCLUDE,^${PROJECT_SOURCE_DIR}/(include|transports|tests)>")
-  set(foreign "$<FILTER:${includes},EXCLUDE,^(${PROJECT_SOURCE_DIR}/(include|transports|tests)|/usr/include$|/usr/local/include$)>")
+  set(own "$<FILTER:${includes},INCLUDE,^${PROJECT_SOURCE_DIR}/(include|transports|stores|tests)>")
+  set(foreign "$<FILTER:${includes},EXCLUDE,^(${PROJECT_SOURCE_DIR}/(include|transports|stores|tests)|/usr/include$|/usr/local/include$)>")
   add_test(
     NAME ${LADING_TEST_PREFIX}${name}
     COMMAND

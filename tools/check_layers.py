@@ -23,6 +23,7 @@ SEES = {
     "interop": {"core", "memory", "reflect", "codec", "pack", "batch"},
 }
 TRANSPORT_SEES = {"core", "memory", "transport"}  # a folder under transports/ also sees itself
+STORE_SEES = set(SEES)  # and so does one under stores/
 
 UMBRELLAS = {"lading/lading.hpp"}
 OPEN_TO_ALL = {"lading/fwd.hpp", "lading/version.hpp"}
@@ -35,7 +36,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]', re.MULTILINE)
 
 def headers():
     """Each header as (include name, path)."""
-    roots = [ROOT / "include", *sorted((ROOT / "transports").glob("*"))]
+    roots = [ROOT / "include", *sorted((ROOT / "transports").glob("*")), *sorted((ROOT / "stores").glob("*"))]
     for root in roots:
         for path in sorted(root.rglob("*.hpp")):
             yield path.relative_to(root).as_posix(), path
@@ -43,8 +44,8 @@ def headers():
 
 def layer_of(name):
     parts = name.split("/")
-    if parts[:2] == ["lading", "transports"]:
-        return "transports/" + parts[2].removesuffix(".hpp")
+    if parts[:2] in (["lading", "transports"], ["lading", "stores"]):
+        return parts[1] + "/" + parts[2].removesuffix(".hpp")
     return parts[1] if len(parts) > 2 else ""
 
 
@@ -62,7 +63,7 @@ def violations_of_layers(files, includes):
             elif target not in files:
                 yield f"{where}: includes {target}, which is not there"
             elif target not in OPEN_TO_ALL and name not in UMBRELLAS | OPEN_TO_ALL:
-                sees = TRANSPORT_SEES if layer.startswith("transports/") else SEES.get(layer)
+                sees = TRANSPORT_SEES if layer.startswith("transports/") else STORE_SEES if layer.startswith("stores/") else SEES.get(layer)
                 if sees is None:
                     yield f"{where}: {layer or 'the top folder'} is no layer"
                 elif layer_of(target) != layer and layer_of(target) not in sees:

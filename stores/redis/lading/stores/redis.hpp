@@ -1,0 +1,269 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// A store in a redis: a second model of the concept `store`, on an engine that others keep.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <lading/core/config.hpp>
+#include <lading/exchange/client.hpp>
+#include <lading/exchange/store.hpp>
+#include <lading/stores/redis/calls.hpp>
+#include <lading/stores/redis/options.hpp>
+#include <lading/stores/redis/value.hpp>
+
+namespace lading {
+
+/// Keyed values in a redis 6 or later, over RESP2: each is a string that holds a packed buffer of layout::aligned, with checksums and schema.
+///
+/// Batches are pipelined, `window` commands and about `window_bytes` of values at a time. A value is sent from where it lies: but for tensors that are not
+/// contiguous and what belongs into a head, nothing of it is copied. A value that arrives is copied twice, out of the socket's chunk into the parser's
+/// buffer and from there into aligned memory, where its checksums are verified; a view borrows from that memory, and what owns is decoded from it by one
+/// copy more. Codes that may pass (peer_lost, timed_out, busy, ...) are tried again, for the keys that failed, until the deadline, as a store_client does;
+/// but a put of put_mode::insert and a removal that the server may have done end as peer_lost or timed_out, because their answer could not be told apart.
+///
+/// Errors: not_found, already_exists, no_space (redis' OOM) are answers. peer_lost and timed_out have an errno as native(), or a negative code of
+///         hiredis. A value that something else has put is schema_mismatch where it is no string, bad_magic, truncated, bad_header or checksum_mismatch
+///         where it is one. Checksums catch accidents, not forgery: whoever may write to the redis can put any value.
+/// Lifetime: values are read, and buffers written, only until the call returns.
+/// Threads: any; calls take turns, because there is one connection. Have a store for each thread that should not wait.
+class redis_store {
+ public:
+  /// Connects, names itself, and chooses the database.
+  ///
+  /// Errors: invalid_argument for options that make no sense and for credentials that the server refuses; peer_lost, timed_out.
+  [[nodiscard]] static result<std::unique_ptr<redis_store>> connect(const redis_options& options = {}) {
+    if (options.deadline.count() <= 0 || options.connect_timeout.count() <= 0 || options.command_timeout.count() <= 0 ||
+        options.first_pause.count() <= 0 || options.longest_pause < options.first_pause || options.window == 0 || options.window_bytes == 0 ||
+        options.largest_value == 0 || options.largest_value > longest_string || options.prefix.size() > longest_key ||
+        options.unix_socket.size() >= longest_path || options.host.find('\0') != std::string::npos ||
+        options.unix_socket.find('\0') != std::string::npos) {
+      return fail(errc::invalid_argument, {.what = "an option of the store is zero, or above its limit"});
+    }
+    auto made = std::unique_ptr<redis_store>(new redis_store(options));
+    if (auto connected = made->line_.ensure(made->until_of({})); !connected) return fail(connected.error());
+    return made;
+  }
+  redis_store(const redis_store&) = delete;
+  redis_store& operator=(const redis_store&) = delete;
+  ~redis_store() = default;
+
+  /// Puts values under keys. `values` are all of one type: bytes (bytes_view, bytes_span, std::vector<std::byte>), tensor, tensor_view, or anything
+  /// encodable.
+  ///
+  /// Errors: by key: already_exists, no_space, invalid_argument (keys and values not equally many; a key too long), size_overflow for a value above
+  ///         largest_value, of which nothing is sent, those of encoding, peer_lost, timed_out.
+  template <class Keys, class Values>
+  [[nodiscard]] std::vector<result<void>> put_batch(const Keys& keys, const Values& values, const put_options& options = {}) {
+    using value_type = std::remove_cvref_t<decltype(std::begin(values)[0])>;
+    auto results = undone<void>(std::size(keys));
+    if (std::size(keys) != std::size(values)) {
+      std::fill(results.begin(), results.end(), result<void>(fail(errc::invalid_argument, {.what = "one value for each key"})));
+      return results;
+    }
+    const bool replace = options.mode == put_mode::replace;
+    const auto prepare = [&](const detail::redis_item& item) -> result<detail::redis_command> {
+      auto stored = detail::to_stored<value_type>(std::begin(values)[static_cast<std::ptrdiff_t>(item.index)], options_.largest_value);
+      if (!stored) return fail(stored.error());
+      return detail::redis_command::set(options_.prefix, item.key, std::move(*stored), replace);
+    };
+    const auto take = [&](const detail::redis_item& item, detail::redis_answer& answer) -> result<void> {
+      if (answer.what == detail::redis_answer::form::nil && !replace)
+        return fail(errc::already_exists, {.item = item.index, .what = "the key is taken"});
+      if (answer.what != detail::redis_answer::form::status || answer.text != "OK") return fail(detail::unexpected_answer(answer));
+      results[item.index] = result<void>{};
+      return {};
+    };
+    const std::lock_guard guard(turn_);
+    const auto until = until_of(options.deadline);
+    attempt([&] {
+      for (auto& wave : waves_of(keys)) calls_.carry(std::move(wave), until, replace, prepare, take, fails(results));
+    });
+    return results;
+  }
+
+  /// The values under keys, as Ts that own what they hold.
+  ///
+  /// Errors: by key: not_found, schema_mismatch for a value of another type, those of unpacking and decoding, limit_exceeded for a value above
+  ///         largest_value, peer_lost, timed_out.
+  template <class T, class Keys>
+  [[nodiscard]] std::vector<result<T>> get_batch(const Keys& keys, const store_call_options& options = {}) {
+    static_assert(!detail::borrows_when_stored<T>(),
+                  "lading: a T with views would borrow memory that nobody holds: use view_batch<T>, or a T that owns");
+    auto results = undone<T>(std::size(keys));
+    fetch(keys, options, results, [&](std::size_t index, aligned_buffer&& packed) -> result<void> {
+      auto made = detail::from_stored<T>(packed);
+      if (!made) return fail(made.error());
+      results[index] = std::move(made);
+      return {};
+    });
+    return results;
+  }
+
+  /// The values under keys, as Ts that may borrow from the memory in which they arrived.
+  ///
+  /// Errors: as get_batch.
+  template <class T, class Keys>
+  [[nodiscard]] std::vector<result<held<T>>> view_batch(const Keys& keys, const store_call_options& options = {}) {
+    auto results = undone<held<T>>(std::size(keys));
+    fetch(keys, options, results, [&](std::size_t index, aligned_buffer&& packed) -> result<void> {
+      LADING_TRY {
+        const auto memory = std::make_shared<const aligned_buffer>(std::move(packed));
+        auto made = detail::from_stored<T>(*memory);
+        if (!made) return fail(made.error());
+        results[index] = held<T>(std::move(*made), memory);
+      }
+      LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.what = "the value could not be allocated"}))
+      return {};
+    });
+    return results;
+  }
+
+  /// The bytes of the values under keys, each into its buffer: as they were put, a tensor's items, or a packed buffer. Returns their sizes.
+  ///
+  /// Errors: as get_batch; buffer_too_small with both sizes. A buffer whose key failed is unchanged.
+  template <class Keys, class Buffers>
+  [[nodiscard]] std::vector<result<std::size_t>> get_batch_into(const Keys& keys, const Buffers& buffers, const store_call_options& options = {}) {
+    auto results = undone<std::size_t>(std::size(keys));
+    if (std::size(keys) != std::size(buffers)) {
+      std::fill(results.begin(), results.end(), result<std::size_t>(fail(errc::invalid_argument, {.what = "one buffer for each key"})));
+      return results;
+    }
+    fetch(keys, options, results, [&](std::size_t index, aligned_buffer&& packed) -> result<void> {
+      const bytes_span target = std::begin(buffers)[static_cast<std::ptrdiff_t>(index)];
+      const auto size = detail::copy_stored(packed, target);
+      if (!size) return fail(size.error());
+      results[index] = *size;
+      return {};
+    });
+    return results;
+  }
+
+  /// Whether there is anything under the keys.
+  template <class Keys>
+  [[nodiscard]] std::vector<result<bool>> exists_batch(const Keys& keys, const store_call_options& options = {}) {
+    auto results = undone<bool>(std::size(keys));
+    const auto take = [&](const detail::redis_item& item, detail::redis_answer& answer) -> result<void> {
+      if (!is_flag(answer)) return fail(detail::unexpected_answer(answer));
+      results[item.index] = answer.number == 1;
+      return {};
+    };
+    const std::lock_guard guard(turn_);
+    attempt([&] { calls_.carry(all_of(keys), until_of(options.deadline), true, naming("EXISTS"), take, fails(results)); });
+    return results;
+  }
+
+  /// Removes what is under the keys.
+  ///
+  /// Errors: by key: not_found, peer_lost, timed_out.
+  template <class Keys>
+  [[nodiscard]] std::vector<result<void>> remove_batch(const Keys& keys, const store_call_options& options = {}) {
+    auto results = undone<void>(std::size(keys));
+    const auto take = [&](const detail::redis_item& item, detail::redis_answer& answer) -> result<void> {
+      if (!is_flag(answer)) return fail(detail::unexpected_answer(answer));
+      if (answer.number == 0) return fail(errc::not_found, {.item = item.index, .what = "no value under this key"});
+      results[item.index] = result<void>{};
+      return {};
+    };
+    const std::lock_guard guard(turn_);
+    const auto until = until_of(options.deadline);
+    attempt([&] {
+      for (auto& wave : waves_of(keys)) calls_.carry(std::move(wave), until, false, naming("DEL"), take, fails(results));
+    });
+    return results;
+  }
+
+  /// What is stored under the prefix, and how full the server is. Keys that hold no value of a store are not counted.
+  ///
+  /// Complexity: walks over all keys of the database and reads 128 bytes of each under the prefix. Values that others put or remove meanwhile may be
+  ///             counted twice, or not at all.
+  [[nodiscard]] result<store_stats> stats(const store_call_options& options = {}) {
+    const std::lock_guard guard(turn_);
+    return calls_.stats(until_of(options.deadline));
+  }
+
+ private:
+  using clock = std::chrono::steady_clock;
+
+  static constexpr std::uint64_t longest_string = std::uint64_t{512} << 20;  // in redis, whatever proto-max-bulk-len says on the client's side
+  static constexpr std::size_t longest_key = std::size_t{1} << 20;
+  static constexpr std::size_t longest_path = 108;  // with its end: sockaddr_un
+
+  explicit redis_store(const redis_options& options) : options_(options), line_(options_), calls_(line_, options_) {}
+
+  [[nodiscard]] clock::time_point until_of(std::chrono::nanoseconds deadline) const noexcept {
+    return clock::now() + (deadline.count() > 0 ? deadline : options_.deadline);
+  }
+
+  template <class T>
+  [[nodiscard]] static std::vector<result<T>> undone(std::size_t count) {
+    std::vector<result<T>> results;
+    results.reserve(count);
+    while (results.size() < count) results.emplace_back(fail(errc::no_memory, {.what = "an allocation failed before the key's turn"}));
+    return results;
+  }
+  /// Keys whose turn an allocation that failed has cut off keep the result that they began with.
+  template <class Run>
+  static void attempt(Run&& run) {
+    LADING_TRY { run(); }
+    LADING_CATCH_BAD_ALLOC(static_cast<void>(0))
+  }
+  template <class T>
+  [[nodiscard]] static auto fails(std::vector<result<T>>& results) noexcept {
+    return [&results](std::size_t index, const error& why) { results[index] = fail(why.with_item(index)); };
+  }
+
+  template <class Keys>
+  [[nodiscard]] static std::vector<detail::redis_item> all_of(const Keys& keys) {
+    std::vector<detail::redis_item> all;
+    all.reserve(std::size(keys));
+    for (std::size_t i = 0; i < std::size(keys); ++i) all.push_back({.index = i, .key = std::begin(keys)[static_cast<std::ptrdiff_t>(i)]});
+    return all;
+  }
+  /// The keys such that none is twice in one wave: what is tried again never overtakes what was given after it.
+  template <class Keys>
+  [[nodiscard]] static std::vector<std::vector<detail::redis_item>> waves_of(const Keys& keys) {
+    std::vector<std::vector<detail::redis_item>> waves(1);
+    std::unordered_map<std::string_view, std::size_t> times;
+    for (const detail::redis_item& each : all_of(keys)) {
+      const std::size_t wave = times[each.key]++;
+      if (wave == waves.size()) waves.emplace_back();
+      waves[wave].push_back(each);
+    }
+    return waves;
+  }
+
+  /// A command that has the key as its only argument.
+  [[nodiscard]] detail::redis_keyed naming(const char* command) const noexcept { return {command, options_.prefix}; }
+  [[nodiscard]] static bool is_flag(const detail::redis_answer& answer) noexcept {
+    return answer.what == detail::redis_answer::form::number && (answer.number == 0 || answer.number == 1);
+  }
+
+  /// Gives each value's packed buffer to keep(index, aligned_buffer&&).
+  template <class T, class Keys, class Keep>
+  void fetch(const Keys& keys, const store_call_options& options, std::vector<result<T>>& results, Keep&& keep) {
+    const std::lock_guard guard(turn_);
+    attempt([&] { calls_.fetch(all_of(keys), until_of(options.deadline), keep, fails(results)); });
+  }
+
+  redis_options options_;
+  detail::redis_connection line_;
+  detail::redis_calls calls_;
+  std::mutex turn_;
+};
+
+static_assert(store<redis_store>);
+
+}  // namespace lading
