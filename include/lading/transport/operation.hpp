@@ -28,6 +28,7 @@ namespace detail {
 
 /// A checked list of slices that can be posted again and again.
 struct prepared_state {
+  endpoint_identity owner{};  ///< whose ids these are
   peer_id peer{};
   op direction = op::put;
   std::vector<slice> slices;

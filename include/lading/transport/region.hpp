@@ -37,6 +37,7 @@ class region {
   [[nodiscard]] std::byte* data() const noexcept { return bytes_.data(); }
   [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
   [[nodiscard]] explicit operator bool() const noexcept { return id_ != region_id{}; }
+  [[nodiscard]] bool belongs_to(const endpoint_core& core) const noexcept { return core_.get() == &core; }
 
   /// A part of it.
   ///

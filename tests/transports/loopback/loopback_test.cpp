@@ -69,6 +69,21 @@ TEST(loopback, small_batches_are_copied_by_submit) {
   EXPECT_TRUE(queued.wait().ok());
 }
 
+// Every endpoint counts its regions from the same number, so a stranger's would be taken for one's own.
+TEST(loopback, what_belongs_to_another_endpoint_is_refused) {
+  linked one(65536, {}), two(64, {});
+  const slice all = one.one(0, 32768);
+  const prepared_batch prepared = one.near->prepare(one.peer, op::put, std::span(&all, 1)).value();
+  const auto elsewhere = two.near->submit(prepared);
+  ASSERT_FALSE(elsewhere.has_value());
+  EXPECT_EQ(elsewhere.error().code(), errc::invalid_argument);
+  EXPECT_TRUE(one.near->submit(prepared).value().wait().ok());
+  const auto exported = two.far->export_region(one.target);
+  ASSERT_FALSE(exported.has_value());
+  EXPECT_EQ(exported.error().code(), errc::not_registered);
+  EXPECT_TRUE(one.far->export_region(one.target).has_value());
+}
+
 TEST(loopback, the_pool_copies_large_batches_in_order_of_submission) {
   worker_pool pool(2);
   constexpr std::size_t size = 40 << 20;

@@ -216,6 +216,7 @@ inline result<operation*> endpoint_core::submit(peer_id peer, op direction, std:
 }
 
 inline result<operation*> endpoint_core::submit(const std::shared_ptr<const detail::prepared_state>& prepared, const submit_options& options) {
+  if (prepared->owner != side->identity) return fail(errc::invalid_argument, {.what = "the batch was prepared by another endpoint: prepare it here"});
   return begin(prepared->peer, prepared->direction, options, now(), [&](operation& fresh) -> result<void> {
     fresh.prepared_ = prepared;
     fresh.slices_ = prepared->slices;
@@ -233,6 +234,7 @@ inline result<operation*> endpoint_core::submit(const std::shared_ptr<const deta
 
 inline result<std::shared_ptr<const detail::prepared_state>> endpoint_core::prepare(peer_id peer, op direction, std::span<const slice> slices) {
   auto state = std::make_shared<detail::prepared_state>();
+  state->owner = side->identity;
   state->peer = peer;
   state->direction = direction;
   state->slices.assign(slices.begin(), slices.end());

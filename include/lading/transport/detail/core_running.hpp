@@ -83,8 +83,8 @@ inline void endpoint_core::conclude(operation& done, std::chrono::nanoseconds at
     metrics_.count_released();
   }
   running_.fetch_sub(1, std::memory_order_relaxed);
-  side->awake.signal();
   done.phase_.store(operation::phase::released, std::memory_order_release);
+  side->awake.signal();  // last: whoever wakes sees what is released
 }
 
 inline void endpoint_core::try_notify(operation& done) noexcept {
