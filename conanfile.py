@@ -60,6 +60,8 @@ class LadingConan(ConanFile):
     def generate(self):
         toolchain = CMakeToolchain(self)
         toolchain.cache_variables["LADING_BUILD_TESTS"] = self._tested()
+        # Enough to see that the requirements fit; the whole suite is the repository's matter.
+        toolchain.cache_variables["LADING_TEST_PROGRAMS"] = "core;memory;pack;lading"
         toolchain.cache_variables["LADING_TEST_PACKAGING"] = False
         toolchain.cache_variables["LADING_TEST_SOURCES"] = False
         toolchain.cache_variables["LADING_TEST_HEADERS"] = False
