@@ -2,25 +2,8 @@
 
 // What a prepared batch must not do when it is submitted again: allocate. (rdma-core's own memory is C's, and not counted.)
 
-#include <cstdlib>
-#include <new>
-
 #include "rig.hpp"
-
-namespace {
-std::atomic<std::size_t> allocations{0};
-}
-
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  allocations.fetch_add(1);
-  return std::malloc(size != 0 ? size : 1);
-}
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  if (void* const memory = operator new(size, std::nothrow)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#include "support/counting_new.hpp"
 
 namespace {
 using namespace lading;
