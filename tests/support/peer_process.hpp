@@ -20,7 +20,7 @@ extern "C" char** environ;
 namespace peer_process {
 using namespace lading;
 
-class process final : public conformance::foreign_peer {
+class process : public conformance::foreign_peer {
  public:
   explicit process(std::vector<std::string> words) {
     int to[2], from[2];

@@ -134,7 +134,7 @@ TYPED_TEST(ucx_raw_memory, is_out_of_reach) {
   for (std::string& each : words) arguments.push_back(each.data());
   arguments.push_back(nullptr);
   ::pid_t pid = -1;
-  ASSERT_EQ(::posix_spawn(&pid, "/proc/self/exe", nullptr, nullptr, arguments.data(), ucx_test::environ), 0);
+  ASSERT_EQ(::posix_spawn(&pid, "/proc/self/exe", nullptr, nullptr, arguments.data(), ::environ), 0);
   int status = 0;
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while (::waitpid(pid, &status, WNOHANG) == 0) {

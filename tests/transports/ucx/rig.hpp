@@ -10,12 +10,10 @@
 #include <lading/transports/ucx.hpp>
 
 #if defined(__linux__)
-#include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
-#include <csignal>
+
+#include <support/peer_process.hpp>
 #endif
 
 namespace ucx_test {
@@ -104,83 +102,11 @@ result<ucx> make(const endpoint_options& options = {}) {
 
 #if defined(__linux__)
 
-extern "C" char** environ;
-
 /// This program again, as a peer: `--ucx-peer LANES SIZE registered|shared`; see peer_main.
-class process final : public conformance::foreign_peer {
+class process final : public peer_process::process {
  public:
-  process(const char* lanes, std::size_t size, bool shares_region = false) {
-    int to[2], from[2];
-    if (::pipe2(to, O_CLOEXEC) != 0 || ::pipe2(from, O_CLOEXEC) != 0) std::abort();
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, to[0], 3);
-    posix_spawn_file_actions_adddup2(&actions, from[1], 4);
-    const std::string bytes = std::to_string(size);
-    const char* const arguments[] = {"/proc/self/exe", "--ucx-peer", lanes, bytes.c_str(), shares_region ? "shared" : "registered", nullptr};
-    // Safety: posix_spawn does not write through its arguments.
-    if (::posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, const_cast<char* const*>(arguments), environ) != 0) pid_ = -1;
-    posix_spawn_file_actions_destroy(&actions);
-    ::close(to[0]);
-    ::close(from[1]);
-    to_ = to[1];
-    from_ = from[0];
-    address_ = read_blob();
-    descriptor_ = read_blob();
-    EXPECT_FALSE(descriptor_.empty()) << "the peer's process did not start";
-  }
-  ~process() override {
-    ::close(to_);  // the peer ends
-    ::close(from_);
-    if (pid_ > 0) {
-      ::kill(pid_, SIGCONT);
-      ::waitpid(pid_, nullptr, 0);
-    }
-  }
-  std::vector<std::byte> address() override { return address_; }
-  std::vector<std::byte> descriptor() override { return descriptor_; }
-  void signal(int number) {
-    if (pid_ > 0) ::kill(pid_, number);
-  }
-  void kill() override {
-    signal(SIGKILL);
-    if (pid_ > 0) ::waitpid(std::exchange(pid_, -1), nullptr, 0);
-  }
-  void stop() override { signal(SIGSTOP); }
-  void resume() override { signal(SIGCONT); }
-  bool intact() override { return ask('i') == 'y'; }
-
-  /// Sends a letter, and returns the one that comes back; 0 where none does.
-  char ask(char letter) {
-    char answer = 0;
-    if (::write(to_, &letter, 1) != 1 || !readable() || ::read(from_, &answer, 1) != 1) return 0;
-    return answer;
-  }
-
- private:
-  bool readable() const {
-    ::pollfd watched{.fd = from_, .events = POLLIN, .revents = 0};
-    return ::poll(&watched, 1, 20'000) == 1;
-  }
-  std::vector<std::byte> read_blob() {
-    std::uint32_t size = 0;
-    if (!read_all(&size, sizeof size) || size > (1u << 20)) return {};
-    std::vector<std::byte> blob(size);
-    if (!read_all(blob.data(), size)) return {};
-    return blob;
-  }
-  bool read_all(void* target, std::size_t size) {
-    for (std::size_t at = 0; at < size;) {
-      const auto got = readable() ? ::read(from_, static_cast<char*>(target) + at, size - at) : -1;
-      if (got <= 0) return false;
-      at += static_cast<std::size_t>(got);
-    }
-    return true;
-  }
-
-  ::pid_t pid_ = -1;
-  int to_ = -1, from_ = -1;
-  std::vector<std::byte> address_, descriptor_;
+  process(const char* lanes, std::size_t size, bool shares_region = false)
+      : peer_process::process({"--ucx-peer", lanes, std::to_string(size), shares_region ? "shared" : "registered"}) {}
 };
 
 /// What the peer's process does: writes its address and its region's descriptor to descriptor 4, then makes progress until descriptor 3 ends.
