@@ -275,7 +275,8 @@ inline void verbs_driver::take_failure(verbs_wire& wire, const ibv_wc& how) noex
   if (how.status == IBV_WC_RNR_RETRY_EXC_ERR)
     return end(wire, error(errc::peer_stalled, {.native = status, .what = "the peer takes no messages: is it making progress?"}));
   if (wire.user == nullptr) {
-    if (how.status == IBV_WC_WR_FLUSH_ERR || (how.wr_id & verbs_wire::receive_mark) != 0) refuse();
+    // Once a connection: end() looks at the queue again, and finds what was flushed meanwhile.
+    if (wire.state != phase::closed && (how.status == IBV_WC_WR_FLUSH_ERR || (how.wr_id & verbs_wire::receive_mark) != 0)) refuse();
     return end(wire, error(errc::backend_failure, {.native = status, .what = "the connection broke down"}));
   }
   error why(errc::backend_failure, {.native = status, .what = "the RDMA device could not move the slice: see ibv_wc_status"});
