@@ -11,7 +11,6 @@
 namespace {
 
 struct socket_rig {
-  using transport_type = lading::endpoint;
   lading::result<lading::endpoint> make(const lading::endpoint_options& options) {
     return lading::endpoint::create(std::make_unique<socket_driver>(), options);
   }
@@ -19,10 +18,8 @@ struct socket_rig {
   static constexpr std::size_t connection_cycles = 2'000;
 };
 
-}  // namespace
-
-namespace lading::conformance {
 LADING_CONFORMANCE(own_transport, socket_rig);
-}  // namespace lading::conformance
+
+}  // namespace
 
 #endif

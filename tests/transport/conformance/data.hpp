@@ -7,15 +7,10 @@
 
 namespace lading::conformance {
 
-template <class Rig>
-class conformance_data : public conformance_case<Rig> {};
-TYPED_TEST_SUITE_P(conformance_data);
-
 /// Every power of two up to the largest slice, and its neighbours: whatever threshold a transport has, it lies between two of them.
-template <class Rig>
-void move_every_size(op direction) {
-  const std::size_t largest = largest_slice<Rig>();
-  connected_pair<Rig> pair(largest + 64);
+inline void move_every_size(const any_rig& rig, op direction) {
+  const std::size_t largest = rig.largest_slice;
+  connected_pair pair(rig, largest + 64);
   if (direction == op::get && !pair.near->capabilities().serves_get) GTEST_SKIP() << "the transport's capabilities say that it cannot get";
   const bytes_span source = direction == op::put ? pair.near_memory.bytes() : pair.far_memory.bytes();
   const bytes_span target = direction == op::put ? pair.far_memory.bytes() : pair.near_memory.bytes();
@@ -39,21 +34,21 @@ void move_every_size(op direction) {
   }
 }
 
-TYPED_TEST_P(conformance_data, puts_every_size) { move_every_size<TypeParam>(op::put); }
-TYPED_TEST_P(conformance_data, gets_every_size) { move_every_size<TypeParam>(op::get); }
+inline void puts_every_size(const any_rig& rig) { move_every_size(rig, op::put); }
+inline void gets_every_size(const any_rig& rig) { move_every_size(rig, op::get); }
 
-TYPED_TEST_P(conformance_data, an_empty_batch_ends_ok) {
-  connected_pair<TypeParam> pair(64);
+inline void an_empty_batch_ends_ok(const any_rig& rig) {
+  connected_pair pair(rig, 64);
   const completion how = pair.run(op::put, {});
   EXPECT_TRUE(how.ok());
   EXPECT_EQ(how.done + how.failed, 0u);
   EXPECT_EQ(how.bytes, 0u);
 }
 
-TYPED_TEST_P(conformance_data, many_slices_arrive) {
-  const std::size_t count = many_slices<TypeParam>();
+inline void many_slices_arrive(const any_rig& rig) {
+  const std::size_t count = rig.many_slices;
   constexpr std::size_t size = 24, spread = 40;
-  connected_pair<TypeParam> pair(count * spread);
+  connected_pair pair(rig, count * spread);
   fill(pair.near_memory.bytes(), 7);
   std::vector<slice> slices(count);
   for (std::size_t i = 0; i < count; ++i) slices[i] = pair.one(i * spread, (count - 1 - i) * spread, size);
@@ -67,8 +62,8 @@ TYPED_TEST_P(conformance_data, many_slices_arrive) {
   }
 }
 
-TYPED_TEST_P(conformance_data, unaligned_offsets_and_sizes_arrive) {
-  connected_pair<TypeParam> pair(1 << 16);
+inline void unaligned_offsets_and_sizes_arrive(const any_rig& rig) {
+  connected_pair pair(rig, 1 << 16);
   fill(pair.near_memory.bytes(), 11);
   std::vector<slice> slices;
   for (std::size_t near_shift = 0; near_shift < 17; ++near_shift) {
@@ -84,9 +79,9 @@ TYPED_TEST_P(conformance_data, unaligned_offsets_and_sizes_arrive) {
   }
 }
 
-TYPED_TEST_P(conformance_data, overlapping_batches_leave_bytes_of_one_of_them) {
+inline void overlapping_batches_leave_bytes_of_one_of_them(const any_rig& rig) {
   constexpr std::size_t size = 1 << 16;
-  connected_pair<TypeParam> pair(2 * size);
+  connected_pair pair(rig, 2 * size);
   std::memset(pair.near_memory.bytes().data(), 1, size);
   std::memset(pair.near_memory.bytes().data() + size, 2, size);
   std::vector<transfer> running;
@@ -101,8 +96,8 @@ TYPED_TEST_P(conformance_data, overlapping_batches_leave_bytes_of_one_of_them) {
   }
 }
 
-TYPED_TEST_P(conformance_data, several_regions_in_one_batch) {
-  connected_pair<TypeParam> pair(4096);
+inline void several_regions_in_one_batch(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
   std::vector<region> near_regions, far_regions;
   std::vector<slice> slices;
   for (std::size_t i = 0; i < 20; ++i) {
@@ -116,9 +111,9 @@ TYPED_TEST_P(conformance_data, several_regions_in_one_batch) {
   for (std::size_t i = 0; i < near_regions.size(); ++i) EXPECT_TRUE(same(near_regions[i].bytes(), far_regions[i].bytes())) << i;
 }
 
-TYPED_TEST_P(conformance_data, both_directions_at_once) {
+inline void both_directions_at_once(const any_rig& rig) {
   constexpr std::size_t half = 1 << 18;
-  connected_pair<TypeParam> pair(2 * half);
+  connected_pair pair(rig, 2 * half);
   fill(pair.near_memory.bytes().first(half), 21);
   fill(pair.far_memory.bytes().first(half), 22);
   std::vector<transfer> running;
@@ -134,9 +129,9 @@ TYPED_TEST_P(conformance_data, both_directions_at_once) {
   EXPECT_TRUE(same(pair.far_memory.bytes().first(half), pair.near_memory.bytes().subspan(half)));
 }
 
-TYPED_TEST_P(conformance_data, many_threads_submit_at_once) {
+inline void many_threads_submit_at_once(const any_rig& rig) {
   constexpr std::size_t threads = 4, rounds = 100, size = 3000;
-  connected_pair<TypeParam> pair(threads * rounds * size);
+  connected_pair pair(rig, threads * rounds * size);
   fill(pair.near_memory.bytes(), 31);
   std::atomic<std::size_t> ok{0}, ended{0};
   std::vector<std::thread> submitting;
@@ -160,8 +155,8 @@ TYPED_TEST_P(conformance_data, many_threads_submit_at_once) {
   EXPECT_TRUE(same(pair.near_memory.bytes(), pair.far_memory.bytes()));
 }
 
-TYPED_TEST_P(conformance_data, a_prepared_batch_moves_what_is_there_each_time) {
-  connected_pair<TypeParam> pair(1 << 16);
+inline void a_prepared_batch_moves_what_is_there_each_time(const any_rig& rig) {
+  connected_pair pair(rig, 1 << 16);
   std::vector<slice> slices;
   for (std::size_t i = 0; i < 64; ++i) slices.push_back(pair.one(i * 1024, i * 1024, 1000));
   const prepared_batch prepared = pair.near->prepare(pair.to_far, op::put, slices).value();
@@ -180,8 +175,8 @@ TYPED_TEST_P(conformance_data, a_prepared_batch_moves_what_is_there_each_time) {
   }
 }
 
-TYPED_TEST_P(conformance_data, a_notification_comes_after_its_bytes) {
-  connected_pair<TypeParam> pair(1 << 16);
+inline void a_notification_comes_after_its_bytes(const any_rig& rig) {
+  connected_pair pair(rig, 1 << 16);
   LADING_CONFORMANCE_NEEDS_NOTIFY(*pair.near);
   for (std::uint64_t round = 0; round < 50; ++round) {
     fill(pair.near_memory.bytes(), 900 + round);
@@ -200,8 +195,8 @@ TYPED_TEST_P(conformance_data, a_notification_comes_after_its_bytes) {
   }
 }
 
-TYPED_TEST_P(conformance_data, metrics_count_what_ended) {
-  connected_pair<TypeParam> pair(4096);
+inline void metrics_count_what_ended(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
   const slice good = pair.one(0, 0, 1000), bad = pair.one(0, 4000, 97);
   ASSERT_TRUE(pair.run(op::put, std::span(&good, 1)).ok());
   ASSERT_FALSE(pair.run(op::put, std::span(&bad, 1)).ok());
@@ -214,9 +209,17 @@ TYPED_TEST_P(conformance_data, metrics_count_what_ended) {
   EXPECT_GE(counted.transferring, counted.posting);
 }
 
-REGISTER_TYPED_TEST_SUITE_P(conformance_data, puts_every_size, gets_every_size, an_empty_batch_ends_ok, many_slices_arrive,
-                            unaligned_offsets_and_sizes_arrive, overlapping_batches_leave_bytes_of_one_of_them, several_regions_in_one_batch,
-                            both_directions_at_once, many_threads_submit_at_once, a_prepared_batch_moves_what_is_there_each_time,
-                            a_notification_comes_after_its_bytes, metrics_count_what_ended);
+inline constexpr conformance_case data_cases[] = {{"puts_every_size", puts_every_size},
+                                                  {"gets_every_size", gets_every_size},
+                                                  {"an_empty_batch_ends_ok", an_empty_batch_ends_ok},
+                                                  {"many_slices_arrive", many_slices_arrive},
+                                                  {"unaligned_offsets_and_sizes_arrive", unaligned_offsets_and_sizes_arrive},
+                                                  {"overlapping_batches_leave_bytes_of_one_of_them", overlapping_batches_leave_bytes_of_one_of_them},
+                                                  {"several_regions_in_one_batch", several_regions_in_one_batch},
+                                                  {"both_directions_at_once", both_directions_at_once},
+                                                  {"many_threads_submit_at_once", many_threads_submit_at_once},
+                                                  {"a_prepared_batch_moves_what_is_there_each_time", a_prepared_batch_moves_what_is_there_each_time},
+                                                  {"a_notification_comes_after_its_bytes", a_notification_comes_after_its_bytes},
+                                                  {"metrics_count_what_ended", metrics_count_what_ended}};
 
 }  // namespace lading::conformance

@@ -7,10 +7,6 @@
 
 namespace lading::conformance {
 
-template <class Rig>
-class conformance_endings : public conformance_case<Rig> {};
-TYPED_TEST_SUITE_P(conformance_endings);
-
 /// Counts how often each transfer ended.
 class counting_observer final : public transfer_observer {
  public:
@@ -22,34 +18,32 @@ class counting_observer final : public transfer_observer {
 };
 
 /// A pair whose far side takes one notification and does nothing else, so that a transfer from the near side can be made to hang.
-template <class Rig>
-class hanging_pair : public connected_pair<Rig> {
+class hanging_pair : public connected_pair {
  public:
-  LADING_NOINLINE explicit hanging_pair(endpoint_options near_options = {})
-      : connected_pair<Rig>(1 << 16, quick(near_options), quick({.max_notifications = 1})) {
-    if (!this->near->capabilities().notifies) return;
+  explicit hanging_pair(const any_rig& with, const endpoint_options& near_options = {})
+      : connected_pair(with, 1 << 16, quick(near_options), quick({.max_notifications = 1})) {
+    if (!near->capabilities().notifies) return;
     // Fills all that lies between the two sides, until one notification does not get through.
     for (int i = 0; i < 100; ++i) {
-      transfer one =
-          this->near->submit(this->to_far, op::put, {}, {.deadline = std::chrono::milliseconds(100), .notify_tag = 1, .notify = true}).value();
-      for (int round = 0; round < 300 && !one.ready(); ++round) this->progress();
+      transfer one = near->submit(to_far, op::put, {}, {.deadline = std::chrono::milliseconds(100), .notify_tag = 1, .notify = true}).value();
+      for (int round = 0; round < 300 && !one.ready(); ++round) progress();
       if (one.ready()) continue;
       one.cancel();
-      EXPECT_TRUE(this->finish(one).failed == 0);
+      EXPECT_TRUE(finish(one).failed == 0);
       return;
     }
     ADD_FAILURE() << "the far side takes notifications without end";
   }
-  [[nodiscard]] bool can_hang() const { return this->near->capabilities().notifies || !this->near->capabilities().one_sided; }
-  [[nodiscard]] LADING_NOINLINE result<transfer> hang(const slice& moved, submit_options options = {}) {
-    options.notify = this->near->capabilities().notifies;
+  [[nodiscard]] bool can_hang() const { return near->capabilities().notifies || !near->capabilities().one_sided; }
+  [[nodiscard]] result<transfer> hang(const slice& moved, submit_options options = {}) {
+    options.notify = near->capabilities().notifies;
     options.notify_tag = 2;
-    return this->near->submit(this->to_far, op::put, std::span(&moved, 1), options);
+    return near->submit(to_far, op::put, std::span(&moved, 1), options);
   }
   /// Lets go what hangs, when the pair next makes progress.
-  void relieve() { this->take_notifications = true; }
+  void relieve() { take_notifications = true; }
   /// Drives the near side alone until the transfer ends, or ten seconds have passed.
-  LADING_NOINLINE completion end_alone(transfer& running) {
+  completion end_alone(transfer& running) {
     EXPECT_TRUE(running.wait_for(std::chrono::seconds(10))) << "the transfer never ended";
     return running.ready() ? running.how() : completion{.status = fail(errc::backend_failure)};
   }
@@ -64,8 +58,8 @@ class hanging_pair : public connected_pair<Rig> {
 #define LADING_CONFORMANCE_NEEDS_HANGING(pair) \
   if (!(pair).can_hang()) GTEST_SKIP() << "one-sided, and without notifications: nothing of the far side can hold a transfer up"
 
-TYPED_TEST_P(conformance_endings, a_deadline_ends_a_transfer) {
-  hanging_pair<TypeParam> pair;
+inline void a_deadline_ends_a_transfer(const any_rig& rig) {
+  hanging_pair pair(rig);
   LADING_CONFORMANCE_NEEDS_HANGING(pair);
   constexpr auto deadline = std::chrono::milliseconds(30);
   transfer running = pair.hang(pair.one(0, 0, 64), {.deadline = deadline}).value();
@@ -87,15 +81,15 @@ TYPED_TEST_P(conformance_endings, a_deadline_ends_a_transfer) {
   EXPECT_TRUE(after.ok()) << after.status.error().message();
 }
 
-TYPED_TEST_P(conformance_endings, the_default_deadline_holds) {
-  hanging_pair<TypeParam> pair({.default_deadline = std::chrono::milliseconds(20)});
+inline void the_default_deadline_holds(const any_rig& rig) {
+  hanging_pair pair(rig, {.default_deadline = std::chrono::milliseconds(20)});
   LADING_CONFORMANCE_NEEDS_HANGING(pair);
   transfer running = pair.hang(pair.one(0, 0, 64)).value();
   EXPECT_EQ(pair.end_alone(running).status.error(), errc::timed_out);
 }
 
-TYPED_TEST_P(conformance_endings, cancelling_ends_a_transfer) {
-  hanging_pair<TypeParam> pair;
+inline void cancelling_ends_a_transfer(const any_rig& rig) {
+  hanging_pair pair(rig);
   LADING_CONFORMANCE_NEEDS_HANGING(pair);
   transfer running = pair.hang(pair.one(0, 0, 64), {.deadline = std::chrono::milliseconds(500)}).value();
   running.cancel();
@@ -107,10 +101,10 @@ TYPED_TEST_P(conformance_endings, cancelling_ends_a_transfer) {
   EXPECT_EQ(running.how().status.error(), errc::cancelled);
 }
 
-TYPED_TEST_P(conformance_endings, cancel_races_completion) {
+inline void cancel_races_completion(const any_rig& rig) {
   constexpr std::size_t rounds = 200, count = 64, size = 4096;
   counting_observer observer;
-  connected_pair<TypeParam> pair(count * size, {.observer = &observer});
+  connected_pair pair(rig, count * size, {.observer = &observer});
   fill(pair.near_memory.bytes(), 61);
   std::vector<slice> slices;
   for (std::size_t i = 0; i < count; ++i) slices.push_back(pair.one(i * size, i * size, size));
@@ -136,8 +130,8 @@ TYPED_TEST_P(conformance_endings, cancel_races_completion) {
   EXPECT_EQ(observer.other.load(), 0u);
 }
 
-TYPED_TEST_P(conformance_endings, a_region_is_busy_while_in_flight) {
-  hanging_pair<TypeParam> pair;
+inline void a_region_is_busy_while_in_flight(const any_rig& rig) {
+  hanging_pair pair(rig);
   LADING_CONFORMANCE_NEEDS_HANGING(pair);
   region extra = pair.near->allocate_region(4096).value();
   slice each = pair.one(0, 0, 64);
@@ -153,8 +147,8 @@ TYPED_TEST_P(conformance_endings, a_region_is_busy_while_in_flight) {
   EXPECT_TRUE(pair.near->release_region(pair.far_import).has_value());
 }
 
-TYPED_TEST_P(conformance_endings, a_region_destroyed_in_flight_outlives_its_transfer) {
-  hanging_pair<TypeParam> pair;
+inline void a_region_destroyed_in_flight_outlives_its_transfer(const any_rig& rig) {
+  hanging_pair pair(rig);
   LADING_CONFORMANCE_NEEDS_HANGING(pair);
   std::optional<transfer> running;
   {
@@ -171,9 +165,9 @@ TYPED_TEST_P(conformance_endings, a_region_destroyed_in_flight_outlives_its_tran
   EXPECT_TRUE(same(pair.far_memory.bytes().first(4096), expected.bytes()));
 }
 
-TYPED_TEST_P(conformance_endings, a_dropped_transfer_runs_on) {
+inline void a_dropped_transfer_runs_on(const any_rig& rig) {
   counting_observer observer;
-  hanging_pair<TypeParam> pair({.observer = &observer});
+  hanging_pair pair(rig, {.observer = &observer});
   LADING_CONFORMANCE_NEEDS_HANGING(pair);
   const std::size_t before = observer.total();
   fill(pair.near_memory.bytes(), 73);
@@ -186,8 +180,8 @@ TYPED_TEST_P(conformance_endings, a_dropped_transfer_runs_on) {
   EXPECT_TRUE(same(pair.near_memory.bytes(), pair.far_memory.bytes()));
 }
 
-TYPED_TEST_P(conformance_endings, too_many_at_once_would_block) {
-  hanging_pair<TypeParam> pair({.max_running = 2});
+inline void too_many_at_once_would_block(const any_rig& rig) {
+  hanging_pair pair(rig, {.max_running = 2});
   LADING_CONFORMANCE_NEEDS_HANGING(pair);
   const slice each = pair.one(0, 0, 64);
   std::vector<transfer> running;
@@ -208,9 +202,9 @@ TYPED_TEST_P(conformance_endings, too_many_at_once_would_block) {
   EXPECT_TRUE(pair.finish(*again).ok());
 }
 
-TYPED_TEST_P(conformance_endings, a_slow_receiver_loses_no_notification) {
+inline void a_slow_receiver_loses_no_notification(const any_rig& rig) {
   constexpr std::size_t count = 40;
-  connected_pair<TypeParam> pair(4096, {}, {.max_notifications = 4});
+  connected_pair pair(rig, 4096, {}, {.max_notifications = 4});
   LADING_CONFORMANCE_NEEDS_NOTIFY(*pair.near);
   std::vector<transfer> running;
   for (std::size_t i = 0; i < count; ++i) running.push_back(pair.near->submit(pair.to_far, op::put, {}, {.notify_tag = i, .notify = true}).value());
@@ -230,9 +224,9 @@ TYPED_TEST_P(conformance_endings, a_slow_receiver_loses_no_notification) {
   EXPECT_EQ(std::count(seen.begin(), seen.end(), 1u), static_cast<std::ptrdiff_t>(count)) << "each once";
 }
 
-TYPED_TEST_P(conformance_endings, closing_the_endpoint_ends_its_transfers) {
+inline void closing_the_endpoint_ends_its_transfers(const any_rig& rig) {
   counting_observer observer;
-  hanging_pair<TypeParam> pair({.observer = &observer});
+  hanging_pair pair(rig, {.observer = &observer});
   LADING_CONFORMANCE_NEEDS_HANGING(pair);
   const std::size_t before = observer.total();
   std::vector<transfer> running;
@@ -246,9 +240,16 @@ TYPED_TEST_P(conformance_endings, closing_the_endpoint_ends_its_transfers) {
   EXPECT_TRUE(pair.near_region.deregister().has_value()) << "a region outlives its endpoint";
 }
 
-REGISTER_TYPED_TEST_SUITE_P(conformance_endings, a_deadline_ends_a_transfer, the_default_deadline_holds, cancelling_ends_a_transfer,
-                            cancel_races_completion, a_region_is_busy_while_in_flight, a_region_destroyed_in_flight_outlives_its_transfer,
-                            a_dropped_transfer_runs_on, too_many_at_once_would_block, a_slow_receiver_loses_no_notification,
-                            closing_the_endpoint_ends_its_transfers);
+inline constexpr conformance_case endings_cases[] = {
+    {"a_deadline_ends_a_transfer", a_deadline_ends_a_transfer},
+    {"the_default_deadline_holds", the_default_deadline_holds},
+    {"cancelling_ends_a_transfer", cancelling_ends_a_transfer},
+    {"cancel_races_completion", cancel_races_completion},
+    {"a_region_is_busy_while_in_flight", a_region_is_busy_while_in_flight},
+    {"a_region_destroyed_in_flight_outlives_its_transfer", a_region_destroyed_in_flight_outlives_its_transfer},
+    {"a_dropped_transfer_runs_on", a_dropped_transfer_runs_on},
+    {"too_many_at_once_would_block", too_many_at_once_would_block},
+    {"a_slow_receiver_loses_no_notification", a_slow_receiver_loses_no_notification},
+    {"closing_the_endpoint_ends_its_transfers", closing_the_endpoint_ends_its_transfers}};
 
 }  // namespace lading::conformance

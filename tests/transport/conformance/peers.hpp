@@ -11,37 +11,32 @@
 
 namespace lading::conformance {
 
-template <class Rig>
-class conformance_peers : public conformance_case<Rig> {};
-TYPED_TEST_SUITE_P(conformance_peers);
-
 /// What a transfer may end with when its peer has gone.
-template <class Transport>
-void expect_gone(const Transport& transport, const completion& how) {
+inline void expect_gone(const any_transport& transport, const completion& how) {
   ASSERT_FALSE(how.ok());
   const errc code = how.status.error().code();
   const bool late = code == errc::timed_out && !transport.capabilities().detects_peer_death;
   EXPECT_TRUE(code == errc::peer_lost || code == errc::peer_stalled || late) << how.status.error().message();
 }
 
-TYPED_TEST_P(conformance_peers, who_a_peer_is) {
-  connected_pair<TypeParam> pair(64);
+inline void who_a_peer_is(const any_rig& rig) {
+  connected_pair pair(rig, 64);
   EXPECT_EQ(pair.near->peer_identity(pair.to_far).value(), pair.far->identity());
   EXPECT_EQ(pair.near->identity().process, pair.far->identity().process);
   EXPECT_NE(pair.near->identity().endpoint, pair.far->identity().endpoint);
   EXPECT_FALSE(pair.near->peer_identity(peer_id{}).has_value());
 }
 
-TYPED_TEST_P(conformance_peers, closed_before) {
-  connected_pair<TypeParam> pair(4096);
+inline void closed_before(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
   pair.far.reset();
   const slice each = pair.one(0, 0, 64);
   expect_gone(*pair.near, pair.run(op::put, std::span(&each, 1), {.deadline = std::chrono::seconds(2)}));
   EXPECT_TRUE(pair.near_region.deregister().has_value());
 }
 
-TYPED_TEST_P(conformance_peers, closed_during) {
-  hanging_pair<TypeParam> pair;
+inline void closed_during(const any_rig& rig) {
+  hanging_pair pair(rig);
   LADING_CONFORMANCE_NEEDS_HANGING(pair);
   std::vector<transfer> running;
   for (int i = 0; i < 10; ++i) running.push_back(pair.hang(pair.one(0, 0, 1 << 16), {.deadline = std::chrono::seconds(2)}).value());
@@ -49,8 +44,8 @@ TYPED_TEST_P(conformance_peers, closed_during) {
   for (transfer& one : running) expect_gone(*pair.near, pair.end_alone(one));
 }
 
-TYPED_TEST_P(conformance_peers, closed_after) {
-  connected_pair<TypeParam> pair(4096);
+inline void closed_after(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
   fill(pair.near_memory.bytes(), 81);
   const slice all = pair.one(0, 0, 4096);
   ASSERT_TRUE(pair.run(op::put, std::span(&all, 1)).ok());
@@ -60,7 +55,7 @@ TYPED_TEST_P(conformance_peers, closed_after) {
   // Another peer is not concerned.
   auto third = pair.rig.make({}).value();
   const region third_region = third.allocate_region(4096).value();
-  const peer_id to_third = connected_pair<TypeParam>::connect(*pair.near, third);
+  const peer_id to_third = connect(*pair.near, third);
   const slice each{pair.near_region.id(), pair.near->import_region(to_third, third.export_region(third_region).value()).value(), 0, 0, 4096};
   transfer running = pair.near->submit(to_third, op::put, std::span(&each, 1)).value();
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
@@ -72,8 +67,7 @@ TYPED_TEST_P(conformance_peers, closed_after) {
   EXPECT_TRUE(same(pair.near_memory.bytes(), third_region.bytes()));
 }
 
-TYPED_TEST_P(conformance_peers, nobody_at_the_address) {
-  TypeParam rig;
+inline void nobody_at_the_address(const any_rig& rig) {
   auto near = rig.make({}).value();
   std::vector<std::byte> address;
   {
@@ -89,8 +83,8 @@ TYPED_TEST_P(conformance_peers, nobody_at_the_address) {
   }
 }
 
-TYPED_TEST_P(conformance_peers, disconnecting_ends_transfers) {
-  hanging_pair<TypeParam> pair;
+inline void disconnecting_ends_transfers(const any_rig& rig) {
+  hanging_pair pair(rig);
   LADING_CONFORMANCE_NEEDS_HANGING(pair);
   const slice each = pair.one(0, 0, 64);
   transfer running = pair.hang(each, {.deadline = std::chrono::seconds(20)}).value();
@@ -104,13 +98,13 @@ TYPED_TEST_P(conformance_peers, disconnecting_ends_transfers) {
   pair.near->disconnect(peer_id{});
 }
 
-TYPED_TEST_P(conformance_peers, reconnecting) {
-  connected_pair<TypeParam> pair(4096);
+inline void reconnecting(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
   for (std::uint64_t round = 0; round < 10; ++round) {
     const slice before = pair.one(0, 0, 4096);
     const peer_id old_peer = pair.to_far;
     pair.near->disconnect(pair.to_far);
-    pair.to_far = connected_pair<TypeParam>::connect(*pair.near, *pair.far);
+    pair.to_far = connect(*pair.near, *pair.far);
     EXPECT_NE(pair.to_far, old_peer);
     EXPECT_FALSE(pair.near->submit(pair.to_far, op::put, std::span(&before, 1)).has_value()) << "an import does not outlive its connection";
     pair.far_import = pair.near->import_region(pair.to_far, pair.far->export_region(pair.far_region).value()).value();
@@ -121,8 +115,8 @@ TYPED_TEST_P(conformance_peers, reconnecting) {
   }
 }
 
-TYPED_TEST_P(conformance_peers, connecting_again_and_again_stays_flat) {
-  connected_pair<TypeParam> pair(4096);
+inline void connecting_again_and_again_stays_flat(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
   const std::vector<std::byte> address = pair.far->address().value(), descriptor = pair.far->export_region(pair.far_region).value();
   const auto once = [&](std::size_t i) {
     const auto peer = pair.near->connect(address);
@@ -144,7 +138,7 @@ TYPED_TEST_P(conformance_peers, connecting_again_and_again_stays_flat) {
     done.store(true);
     other.join();
   };
-  const std::size_t times = connection_cycles<TypeParam>();
+  const std::size_t times = rig.connection_cycles;
   cycle(times / 10 + 1);
   const auto descriptors = open_descriptors(), memory = resident_bytes();
   cycle(times);
@@ -154,8 +148,8 @@ TYPED_TEST_P(conformance_peers, connecting_again_and_again_stays_flat) {
   EXPECT_LE(*resident_bytes(), *memory + (sanitized ? std::size_t{64} << 20 : std::size_t{2} << 20));
 }
 
-TYPED_TEST_P(conformance_peers, the_event_descriptor_wakes) {
-  connected_pair<TypeParam> pair(4096);
+inline void the_event_descriptor_wakes(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
   LADING_CONFORMANCE_NEEDS_NOTIFY(*pair.near);
 #if __has_include(<poll.h>)
   const int fd = pair.far->event_fd();
@@ -186,7 +180,14 @@ TYPED_TEST_P(conformance_peers, the_event_descriptor_wakes) {
 #endif
 }
 
-REGISTER_TYPED_TEST_SUITE_P(conformance_peers, who_a_peer_is, closed_before, closed_during, closed_after, nobody_at_the_address,
-                            disconnecting_ends_transfers, reconnecting, connecting_again_and_again_stays_flat, the_event_descriptor_wakes);
+inline constexpr conformance_case peers_cases[] = {{"who_a_peer_is", who_a_peer_is},
+                                                   {"closed_before", closed_before},
+                                                   {"closed_during", closed_during},
+                                                   {"closed_after", closed_after},
+                                                   {"nobody_at_the_address", nobody_at_the_address},
+                                                   {"disconnecting_ends_transfers", disconnecting_ends_transfers},
+                                                   {"reconnecting", reconnecting},
+                                                   {"connecting_again_and_again_stays_flat", connecting_again_and_again_stays_flat},
+                                                   {"the_event_descriptor_wakes", the_event_descriptor_wakes}};
 
 }  // namespace lading::conformance

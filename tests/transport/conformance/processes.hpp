@@ -7,21 +7,12 @@
 
 namespace lading::conformance {
 
-template <class Rig>
-class conformance_processes : public conformance_case<Rig> {};
-TYPED_TEST_SUITE_P(conformance_processes);
-
-template <class Rig>
-constexpr bool spawns_peers = requires(Rig& rig) {
-  { rig.spawn_peer(std::size_t{}) } -> std::convertible_to<std::unique_ptr<foreign_peer>>;
-};
-
 /// A near endpoint, and a far one in a process of its own.
-template <class Rig>
 struct process_pair {
   static constexpr std::size_t size = std::size_t{8} << 20;
 
-  process_pair() : memory(size), far(rig.spawn_peer(size)), near(rig.make({}).value()), near_region(near.register_region(memory.bytes()).value()) {
+  explicit process_pair(const any_rig& rig)
+      : memory(size), far(rig.spawn_peer(size)), near(rig.make({}).value()), near_region(near.register_region(memory.bytes()).value()) {
     to_far = near.connect(far->address()).value();
     far_import = near.import_region(to_far, far->descriptor()).value();
   }
@@ -34,90 +25,85 @@ struct process_pair {
     return running->wait();
   }
 
-  Rig rig;
   guarded_memory memory;
   std::unique_ptr<foreign_peer> far;
-  typename Rig::transport_type near;
+  any_transport near;
   region near_region;
   peer_id to_far{};
   remote_region_id far_import{};
 };
 
-#define LADING_CONFORMANCE_NEEDS_PROCESSES(Rig)               \
-  if constexpr (!spawns_peers<Rig>) {                         \
-    GTEST_SKIP() << "the rig has no peer in another process"; \
-  } else
+#define LADING_CONFORMANCE_NEEDS_PROCESSES(rig) \
+  if (!(rig).spawn_peer) GTEST_SKIP() << "the rig has no peer in another process"
 
-TYPED_TEST_P(conformance_processes, bytes_go_there_and_come_back) {
-  LADING_CONFORMANCE_NEEDS_PROCESSES(TypeParam) {
-    process_pair<TypeParam> pair;
-    EXPECT_NE(pair.near.peer_identity(pair.to_far).value().process, pair.near.identity().process);
-    fill(pair.memory.bytes(), 101);
-    ASSERT_TRUE(pair.run(pair.one(0, pair.size)).ok());
-    LADING_CONFORMANCE_NEEDS_GET(pair.near);
-    std::memset(pair.memory.bytes().data(), 0, pair.size);
-    ASSERT_TRUE(pair.run(pair.one(0, pair.size), op::get).ok());
-    guarded_memory expected(pair.size);
-    fill(expected.bytes(), 101);
-    EXPECT_TRUE(same(pair.memory.bytes(), expected.bytes()));
-    EXPECT_TRUE(pair.far->intact());
+inline void bytes_go_there_and_come_back(const any_rig& rig) {
+  LADING_CONFORMANCE_NEEDS_PROCESSES(rig);
+  process_pair pair(rig);
+  EXPECT_NE(pair.near.peer_identity(pair.to_far).value().process, pair.near.identity().process);
+  fill(pair.memory.bytes(), 101);
+  ASSERT_TRUE(pair.run(pair.one(0, pair.size)).ok());
+  LADING_CONFORMANCE_NEEDS_GET(pair.near);
+  std::memset(pair.memory.bytes().data(), 0, pair.size);
+  ASSERT_TRUE(pair.run(pair.one(0, pair.size), op::get).ok());
+  guarded_memory expected(pair.size);
+  fill(expected.bytes(), 101);
+  EXPECT_TRUE(same(pair.memory.bytes(), expected.bytes()));
+  EXPECT_TRUE(pair.far->intact());
+}
+
+inline void killed_before(const any_rig& rig) {
+  LADING_CONFORMANCE_NEEDS_PROCESSES(rig);
+  process_pair pair(rig);
+  pair.far->kill();
+  expect_gone(pair.near, pair.run(pair.one(0, 4096), op::put, std::chrono::seconds(2)));
+}
+
+inline void killed_during(const any_rig& rig) {
+  LADING_CONFORMANCE_NEEDS_PROCESSES(rig);
+  process_pair pair(rig);
+  std::vector<transfer> running;
+  const slice all = pair.one(0, pair.size);
+  for (int i = 0; i < 20; ++i) {
+    if (auto one = pair.near.submit(pair.to_far, op::put, std::span(&all, 1), {.deadline = std::chrono::seconds(3)}))
+      running.push_back(std::move(*one));
+  }
+  for (int i = 0; i < 3; ++i) pair.near.progress();
+  pair.far->kill();
+  for (transfer& one : running) {
+    ASSERT_TRUE(one.wait_for(std::chrono::seconds(10))) << "a transfer never ended";
+    if (!one.how().ok()) expect_gone(pair.near, one.how());
   }
 }
 
-TYPED_TEST_P(conformance_processes, killed_before) {
-  LADING_CONFORMANCE_NEEDS_PROCESSES(TypeParam) {
-    process_pair<TypeParam> pair;
-    pair.far->kill();
-    expect_gone(pair.near, pair.run(pair.one(0, 4096), op::put, std::chrono::seconds(2)));
-  }
+inline void killed_after(const any_rig& rig) {
+  LADING_CONFORMANCE_NEEDS_PROCESSES(rig);
+  process_pair pair(rig);
+  ASSERT_TRUE(pair.run(pair.one(0, pair.size)).ok());
+  pair.far->kill();
+  for (int i = 0; i < 1000; ++i) pair.near.progress();
+  expect_gone(pair.near, pair.run(pair.one(0, 4096), op::put, std::chrono::seconds(2)));
+  EXPECT_TRUE(pair.near_region.deregister().has_value());
 }
 
-TYPED_TEST_P(conformance_processes, killed_during) {
-  LADING_CONFORMANCE_NEEDS_PROCESSES(TypeParam) {
-    process_pair<TypeParam> pair;
-    std::vector<transfer> running;
-    const slice all = pair.one(0, pair.size);
-    for (int i = 0; i < 20; ++i) {
-      if (auto one = pair.near.submit(pair.to_far, op::put, std::span(&all, 1), {.deadline = std::chrono::seconds(3)}))
-        running.push_back(std::move(*one));
-    }
-    for (int i = 0; i < 3; ++i) pair.near.progress();
-    pair.far->kill();
-    for (transfer& one : running) {
-      ASSERT_TRUE(one.wait_for(std::chrono::seconds(10))) << "a transfer never ended";
-      if (!one.how().ok()) expect_gone(pair.near, one.how());
-    }
-  }
+inline void stopped_until_the_deadline(const any_rig& rig) {
+  LADING_CONFORMANCE_NEEDS_PROCESSES(rig);
+  process_pair pair(rig);
+  if (pair.near.capabilities().one_sided || rig.shares_regions) GTEST_SKIP() << "one-sided: a stopped target does not hold a transfer up";
+  pair.far->stop();
+  constexpr auto deadline = std::chrono::milliseconds(300);
+  const slice all = pair.one(0, pair.size);
+  transfer running = pair.near.submit(pair.to_far, op::put, std::span(&all, 1), {.deadline = deadline}).value();
+  ASSERT_TRUE(running.wait_for(std::chrono::seconds(10)));
+  ASSERT_FALSE(running.how().ok());
+  const errc code = running.how().status.error().code();
+  EXPECT_TRUE(code == errc::timed_out || code == errc::peer_stalled) << running.how().status.error().message();
+  pair.far->resume();
 }
 
-TYPED_TEST_P(conformance_processes, killed_after) {
-  LADING_CONFORMANCE_NEEDS_PROCESSES(TypeParam) {
-    process_pair<TypeParam> pair;
-    ASSERT_TRUE(pair.run(pair.one(0, pair.size)).ok());
-    pair.far->kill();
-    for (int i = 0; i < 1000; ++i) pair.near.progress();
-    expect_gone(pair.near, pair.run(pair.one(0, 4096), op::put, std::chrono::seconds(2)));
-    EXPECT_TRUE(pair.near_region.deregister().has_value());
-  }
-}
-
-TYPED_TEST_P(conformance_processes, stopped_until_the_deadline) {
-  LADING_CONFORMANCE_NEEDS_PROCESSES(TypeParam) {
-    process_pair<TypeParam> pair;
-    if (pair.near.capabilities().one_sided || shares_regions<TypeParam>()) GTEST_SKIP() << "one-sided: a stopped target does not hold a transfer up";
-    pair.far->stop();
-    constexpr auto deadline = std::chrono::milliseconds(300);
-    const slice all = pair.one(0, pair.size);
-    transfer running = pair.near.submit(pair.to_far, op::put, std::span(&all, 1), {.deadline = deadline}).value();
-    ASSERT_TRUE(running.wait_for(std::chrono::seconds(10)));
-    ASSERT_FALSE(running.how().ok());
-    const errc code = running.how().status.error().code();
-    EXPECT_TRUE(code == errc::timed_out || code == errc::peer_stalled) << running.how().status.error().message();
-    pair.far->resume();
-  }
-}
-
-REGISTER_TYPED_TEST_SUITE_P(conformance_processes, bytes_go_there_and_come_back, killed_before, killed_during, killed_after,
-                            stopped_until_the_deadline);
+inline constexpr conformance_case processes_cases[] = {{"bytes_go_there_and_come_back", bytes_go_there_and_come_back},
+                                                       {"killed_before", killed_before},
+                                                       {"killed_during", killed_during},
+                                                       {"killed_after", killed_after},
+                                                       {"stopped_until_the_deadline", stopped_until_the_deadline}};
 
 }  // namespace lading::conformance

@@ -7,13 +7,8 @@
 
 namespace lading::conformance {
 
-template <class Rig>
-class conformance_refusals : public conformance_case<Rig> {};
-TYPED_TEST_SUITE_P(conformance_refusals);
-
 /// The batch moved nothing: refused at submit, or ended with `code`; returns the error's details.
-template <class Rig>
-error_details expect_refused(connected_pair<Rig>& pair, op direction, std::span<const slice> slices, errc code) {
+inline error_details expect_refused(connected_pair& pair, op direction, std::span<const slice> slices, errc code) {
   const std::vector<std::byte> near_before(pair.near_memory.bytes().begin(), pair.near_memory.bytes().end());
   const std::vector<std::byte> far_before(pair.far_memory.bytes().begin(), pair.far_memory.bytes().end());
   const completion how = pair.run(direction, slices);
@@ -25,9 +20,9 @@ error_details expect_refused(connected_pair<Rig>& pair, op direction, std::span<
   return how.status.error().details();
 }
 
-TYPED_TEST_P(conformance_refusals, slices_out_of_range) {
+inline void slices_out_of_range(const any_rig& rig) {
   constexpr std::uint64_t size = 4096, top = ~std::uint64_t{0};
-  connected_pair<TypeParam> pair(size);
+  connected_pair pair(rig, size);
   fill(pair.near_memory.bytes(), 41);
   struct range {
     std::uint64_t offset, size;
@@ -48,8 +43,8 @@ TYPED_TEST_P(conformance_refusals, slices_out_of_range) {
   EXPECT_TRUE(pair.run(op::put, control).ok());
 }
 
-TYPED_TEST_P(conformance_refusals, regions_that_are_not_registered) {
-  connected_pair<TypeParam> pair(4096);
+inline void regions_that_are_not_registered(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
   const slice control = pair.one(0, 0, 16);
   for (const std::uint32_t id : {0u, 12345u, 0xffffffffu}) {
     slice wrong = control;
@@ -62,8 +57,8 @@ TYPED_TEST_P(conformance_refusals, regions_that_are_not_registered) {
   EXPECT_TRUE(pair.run(op::put, std::span(&control, 1)).ok());
 }
 
-TYPED_TEST_P(conformance_refusals, a_local_region_after_deregistration) {
-  connected_pair<TypeParam> pair(4096);
+inline void a_local_region_after_deregistration(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
   region extra = pair.near->allocate_region(4096).value();
   const slice each{extra.id(), pair.far_import, 0, 0, 16};
   const prepared_batch prepared = pair.near->prepare(pair.to_far, op::put, std::span(&each, 1)).value();
@@ -77,8 +72,8 @@ TYPED_TEST_P(conformance_refusals, a_local_region_after_deregistration) {
   EXPECT_EQ(pair.near->submit(prepared).error(), errc::not_registered);
 }
 
-TYPED_TEST_P(conformance_refusals, a_remote_region_of_an_older_generation) {
-  connected_pair<TypeParam> pair(4096);
+inline void a_remote_region_of_an_older_generation(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
   const slice each = pair.one(0, 0, 16);
   const auto old_descriptor = pair.far->export_region(pair.far_region).value();
   ASSERT_TRUE(pair.run(op::put, std::span(&each, 1)).ok());
@@ -89,7 +84,7 @@ TYPED_TEST_P(conformance_refusals, a_remote_region_of_an_older_generation) {
     gone = pair.far_region.deregister();
   }
   ASSERT_TRUE(gone.has_value());
-  if (shares_regions<TypeParam>()) pair.far_memory = guarded_memory(4096);  // the other went with its region
+  if (rig.shares_regions) pair.far_memory = guarded_memory(4096);  // the other went with its region
   fill(pair.near_memory.bytes(), 51);
   expect_refused(pair, op::put, std::span(&each, 1), errc::not_registered);
   // The same memory again is another registration: the old handle still does not reach it.
@@ -108,8 +103,8 @@ TYPED_TEST_P(conformance_refusals, a_remote_region_of_an_older_generation) {
   EXPECT_TRUE(pair.run(op::put, std::span(&by_new, 1)).ok());
 }
 
-TYPED_TEST_P(conformance_refusals, descriptors_that_were_cut_or_changed) {
-  connected_pair<TypeParam> pair(4096);
+inline void descriptors_that_were_cut_or_changed(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
   const std::vector<std::byte> good = pair.far->export_region(pair.far_region).value();
   for (std::size_t size = 0; size < good.size(); ++size) {
     EXPECT_FALSE(pair.near->import_region(pair.to_far, bytes_view(good).first(size)).has_value()) << "cut to " << size;
@@ -125,8 +120,8 @@ TYPED_TEST_P(conformance_refusals, descriptors_that_were_cut_or_changed) {
   EXPECT_TRUE(pair.near->import_region(pair.to_far, good).has_value());
 }
 
-TYPED_TEST_P(conformance_refusals, descriptors_of_others) {
-  connected_pair<TypeParam> pair(4096);
+inline void descriptors_of_others(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
   const auto own = pair.near->export_region(pair.near_region).value();
   EXPECT_EQ(pair.near->import_region(pair.to_far, own).error(), errc::not_registered) << "its own region is not the peer's";
   const auto good = pair.far->export_region(pair.far_region).value();
@@ -136,17 +131,17 @@ TYPED_TEST_P(conformance_refusals, descriptors_of_others) {
   EXPECT_TRUE(pair.near->import_region(pair.to_far, good).has_value());
 }
 
-TYPED_TEST_P(conformance_refusals, a_remote_region_of_another_peer) {
-  connected_pair<TypeParam> pair(4096);
+inline void a_remote_region_of_another_peer(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
   auto third = pair.rig.make({}).value();
-  const peer_id to_third = connected_pair<TypeParam>::connect(*pair.near, third);
+  const peer_id to_third = connect(*pair.near, third);
   const slice each = pair.one(0, 0, 16);
   EXPECT_EQ(pair.near->submit(to_third, op::put, std::span(&each, 1)).error(), errc::invalid_argument);
   EXPECT_TRUE(pair.run(op::put, std::span(&each, 1)).ok());
 }
 
-TYPED_TEST_P(conformance_refusals, an_import_after_its_release) {
-  connected_pair<TypeParam> pair(4096);
+inline void an_import_after_its_release(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
   const auto second = pair.near->import_region(pair.to_far, pair.far->export_region(pair.far_region).value()).value();
   slice each = pair.one(0, 0, 16);
   each.remote = second;
@@ -158,8 +153,7 @@ TYPED_TEST_P(conformance_refusals, an_import_after_its_release) {
   EXPECT_TRUE(pair.run(op::put, std::span(&control, 1)).ok());
 }
 
-TYPED_TEST_P(conformance_refusals, addresses_that_were_cut_or_changed) {
-  TypeParam rig;
+inline void addresses_that_were_cut_or_changed(const any_rig& rig) {
   auto near = rig.make({}).value();
   auto far = rig.make({}).value();
   const std::vector<std::byte> good = far.address().value();
@@ -171,11 +165,10 @@ TYPED_TEST_P(conformance_refusals, addresses_that_were_cut_or_changed) {
     changed[bit / 8] ^= std::byte{static_cast<unsigned char>(1u << (bit % 8))};
     EXPECT_FALSE(near.connect(changed, std::chrono::milliseconds(1)).has_value()) << "bit " << bit;
   }
-  connected_pair<TypeParam>::connect(near, far);
+  connect(near, far);
 }
 
-TYPED_TEST_P(conformance_refusals, regions_of_no_bytes) {
-  TypeParam rig;
+inline void regions_of_no_bytes(const any_rig& rig) {
   auto near = rig.make({}).value();
   EXPECT_EQ(near.register_region({}).error(), errc::invalid_argument);
   EXPECT_EQ(near.allocate_region(0).error(), errc::invalid_argument);
@@ -183,8 +176,15 @@ TYPED_TEST_P(conformance_refusals, regions_of_no_bytes) {
   EXPECT_EQ(control.size(), 1u);
 }
 
-REGISTER_TYPED_TEST_SUITE_P(conformance_refusals, slices_out_of_range, regions_that_are_not_registered, a_local_region_after_deregistration,
-                            a_remote_region_of_an_older_generation, descriptors_that_were_cut_or_changed, descriptors_of_others,
-                            a_remote_region_of_another_peer, an_import_after_its_release, addresses_that_were_cut_or_changed, regions_of_no_bytes);
+inline constexpr conformance_case refusals_cases[] = {{"slices_out_of_range", slices_out_of_range},
+                                                      {"regions_that_are_not_registered", regions_that_are_not_registered},
+                                                      {"a_local_region_after_deregistration", a_local_region_after_deregistration},
+                                                      {"a_remote_region_of_an_older_generation", a_remote_region_of_an_older_generation},
+                                                      {"descriptors_that_were_cut_or_changed", descriptors_that_were_cut_or_changed},
+                                                      {"descriptors_of_others", descriptors_of_others},
+                                                      {"a_remote_region_of_another_peer", a_remote_region_of_another_peer},
+                                                      {"an_import_after_its_release", an_import_after_its_release},
+                                                      {"addresses_that_were_cut_or_changed", addresses_that_were_cut_or_changed},
+                                                      {"regions_of_no_bytes", regions_of_no_bytes}};
 
 }  // namespace lading::conformance

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,8 +17,7 @@
 
 #include <gtest/gtest.h>
 
-#include <lading/transport/concept.hpp>
-#include <lading/transport/endpoint_core.hpp>
+#include <transport/conformance/any_transport.hpp>
 
 namespace lading::conformance {
 
@@ -45,41 +45,43 @@ class foreign_peer {
   [[nodiscard]] virtual bool intact() = 0;  ///< the guards around its region are as they were, and it answers
 };
 
-template <class Rig>
-constexpr std::size_t largest_slice() {
-  std::size_t largest = std::size_t{64} << 20;
-  if constexpr (requires { Rig::largest_slice; }) largest = Rig::largest_slice;
-  return sanitized ? std::min(largest, std::size_t{8} << 20) : largest;
-}
-template <class Rig>
-constexpr std::size_t many_slices() {
-  std::size_t many = 100'000;
-  if constexpr (requires { Rig::many_slices; }) many = Rig::many_slices;
-  return many;
-}
-template <class Rig>
-constexpr std::size_t connection_cycles() {
-  std::size_t cycles = 10'000;
-  if constexpr (requires { Rig::connection_cycles; }) cycles = Rig::connection_cycles;
-  return sanitized ? std::min<std::size_t>(cycles, 1'000) : cycles;
-}
-
-/// Whether the rig's regions are to be allocated by the transport, which reaches those of a peer that is stopped.
-template <class Rig>
-constexpr bool shares_regions() {
-  if constexpr (requires { Rig::shares_regions; }) return Rig::shares_regions;
-  return false;
-}
-
-/// What all cases have in common: where the host lacks what the rig needs, they are skipped.
-template <class Rig>
-class conformance_case : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if constexpr (requires { Rig::unavailable(); }) {
-      if (const std::string why = Rig::unavailable(); !why.empty()) GTEST_SKIP() << why;
+/// A rig, as LADING_CONFORMANCE's argument describes it, behind one type.
+struct any_rig {
+  template <class Rig>
+  [[nodiscard]] static any_rig of() {
+    const auto rig = std::make_shared<Rig>();
+    any_rig made;
+    made.make = [rig](const endpoint_options& options) -> result<any_transport> {
+      auto one = rig->make(options);
+      if (!one) return fail(one.error());
+      return any_transport::of(std::move(*one));
+    };
+    if constexpr (requires { rig->spawn_peer(std::size_t{}); }) made.spawn_peer = [rig](std::size_t size) { return rig->spawn_peer(size); };
+    if constexpr (requires { Rig::unavailable(); }) made.unavailable = Rig::unavailable();
+    if constexpr (requires { Rig::largest_slice; }) made.largest_slice = Rig::largest_slice;
+    if constexpr (requires { Rig::many_slices; }) made.many_slices = Rig::many_slices;
+    if constexpr (requires { Rig::connection_cycles; }) made.connection_cycles = Rig::connection_cycles;
+    if constexpr (requires { Rig::shares_regions; }) made.shares_regions = Rig::shares_regions;
+    if (sanitized) {
+      made.largest_slice = std::min(made.largest_slice, std::size_t{8} << 20);
+      made.connection_cycles = std::min<std::size_t>(made.connection_cycles, 1'000);
     }
+    return made;
   }
+
+  std::function<result<any_transport>(const endpoint_options& options)> make;
+  std::function<std::unique_ptr<foreign_peer>(std::size_t region_size)> spawn_peer;  ///< empty: there can be none
+  std::string unavailable;                                                           ///< what the host lacks
+  std::size_t largest_slice = std::size_t{64} << 20;
+  std::size_t many_slices = 100'000;
+  std::size_t connection_cycles = 10'000;
+  bool shares_regions = false;
+};
+
+/// One case of the suite.
+struct conformance_case {
+  const char* name;
+  void (*run)(const any_rig& rig);
 };
 
 /// Bytes that tell where they belong: no two aligned words of two seeds are likely to be equal.
@@ -127,14 +129,28 @@ class guarded_memory {
   bytes_span bytes_;
 };
 
+/// Connects while the other side makes progress too.
+template <class From, class To>
+peer_id connect(From& from, To& to) {
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    while (!done.load()) {
+      to.progress();
+      std::this_thread::yield();
+    }
+  });
+  const auto peer = from.connect(to.address().value());
+  done.store(true);
+  other.join();
+  EXPECT_TRUE(peer.has_value()) << peer.error().message();
+  return *peer;
+}
+
 /// Two connected endpoints, each with a region that the other has imported.
-template <class Rig>
 class connected_pair {
  public:
-  using transport_type = typename Rig::transport_type;
-
-  LADING_NOINLINE explicit connected_pair(std::size_t size, const endpoint_options& near_options = {}, const endpoint_options& far_options = {})
-      : near_memory(size), far_memory(size) {
+  connected_pair(any_rig with, std::size_t size, const endpoint_options& near_options = {}, const endpoint_options& far_options = {})
+      : rig(std::move(with)), near_memory(size), far_memory(size) {
     near.emplace(rig.make(near_options).value());
     far.emplace(rig.make(far_options).value());
     near_region = make_region(*near, near_memory);
@@ -144,49 +160,33 @@ class connected_pair {
     far_import = near->import_region(to_far, far->export_region(far_region).value()).value();
     near_import = far->import_region(to_near, near->export_region(near_region).value()).value();
   }
-  LADING_NOINLINE ~connected_pair() {
+  ~connected_pair() {
     EXPECT_TRUE(near_memory.intact()) << "bytes before or after the near region were written";
     EXPECT_TRUE(far_memory.intact()) << "bytes before or after the far region were written";
   }
 
-  /// Connects while the other side makes progress too.
-  LADING_NOINLINE static peer_id connect(transport_type& from, transport_type& to) {
-    std::atomic<bool> done{false};
-    std::thread other([&] {
-      while (!done.load()) {
-        to.progress();
-        std::this_thread::yield();
-      }
-    });
-    const auto peer = from.connect(to.address().value());
-    done.store(true);
-    other.join();
-    EXPECT_TRUE(peer.has_value()) << peer.error().message();
-    return *peer;
-  }
-
   /// Registers the memory; where the rig shares regions, allocates one instead, whose bytes the memory then is.
-  LADING_NOINLINE static region make_region(transport_type& owner, guarded_memory& memory) {
-    if constexpr (!shares_regions<Rig>()) return owner.register_region(memory.bytes()).value();
+  [[nodiscard]] region make_region(any_transport& owner, guarded_memory& memory) const {
+    if (!rig.shares_regions) return owner.register_region(memory.bytes()).value();
     region made = owner.allocate_region(memory.bytes().size()).value();
     memory = guarded_memory::over(made.bytes());
     return made;
   }
 
-  LADING_NOINLINE void progress() {
+  void progress() {
     if (near) near->progress();
     if (far) far->progress();
     for (notification taken; far && take_notifications && far->next_notification(taken);) {}
   }
 
   /// Drives both sides until the transfer ends, or a minute has passed.
-  LADING_NOINLINE completion finish(transfer& running) {
+  completion finish(transfer& running) {
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (!running.ready() && std::chrono::steady_clock::now() < until) progress();
     EXPECT_TRUE(running.ready()) << "the transfer never ended";
     return running.ready() ? running.how() : completion{.status = fail(errc::timed_out)};
   }
-  LADING_NOINLINE completion run(op direction, std::span<const slice> slices, const submit_options& options = {}) {
+  completion run(op direction, std::span<const slice> slices, const submit_options& options = {}) {
     auto running = near->submit(to_far, direction, slices, options);
     if (!running) return completion{.status = fail(running.error()), .failed = static_cast<std::uint32_t>(slices.size()), .first_failed = 0};
     return finish(*running);
@@ -195,10 +195,10 @@ class connected_pair {
     return {near_region.id(), far_import, near_offset, far_offset, size};
   }
 
-  Rig rig;
+  any_rig rig;
   bool take_notifications = false;  // by progress, and forget them
   guarded_memory near_memory, far_memory;
-  std::optional<transport_type> near, far;
+  std::optional<any_transport> near, far;
   region near_region, far_region;
   peer_id to_far{}, to_near{};
   remote_region_id far_import{}, near_import{};

@@ -9,7 +9,18 @@ extern "C" const char* __lsan_default_suppressions();
 extern "C" const char* __lsan_default_suppressions() { return "leak:libuct.so\n"; }
 // NOLINTEND(bugprone-reserved-identifier)
 
-namespace lading::conformance {
+namespace {
+
+/// The lanes that LADING_UCX_LANES names, such as "rc", with UCX's own variables for devices and the rest. Slow lanes get less to do.
+struct chosen_rig : ucx_test::rig<ucx_test::chosen> {
+  static constexpr std::size_t largest_slice = std::size_t{4} << 20;
+  static constexpr std::size_t many_slices = 20'000;
+  static constexpr std::size_t connection_cycles = 200;
+};
+
 LADING_CONFORMANCE(tcp, ucx_test::rig<ucx_test::tcp>);
 LADING_CONFORMANCE(shared_memory, ucx_test::rig<ucx_test::shared_memory>);
-}  // namespace lading::conformance
+LADING_CONFORMANCE(shared_regions, ucx_test::rig<ucx_test::shared_regions>);
+LADING_CONFORMANCE(chosen, chosen_rig);
+
+}  // namespace

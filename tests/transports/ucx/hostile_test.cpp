@@ -264,7 +264,7 @@ TYPED_TEST(ucx_hostile, messages_of_no_sense_are_dropped) {
 TYPED_TEST(ucx_hostile, descriptors_that_claim_more) {
   for (const bool shared : {false, true}) {
     auto near = ucx_test::make<TypeParam>().value();
-    const peer_id to = conformance::connected_pair<ucx_test::rig<TypeParam>>::connect(near, *this->target);
+    const peer_id to = conformance::connect(near, *this->target);
     const region source = near.allocate_region(2 * this->size).value();
     std::memset(source.data(), 0x33, source.size());
     const region allocated = this->target->allocate_region(this->size).value();

@@ -237,7 +237,7 @@ TYPED_TEST(ucx_connections, to_ever_new_endpoints_leave_nothing_behind) {
     if (round == std::min(100, rounds / 2)) settle(), flat.start();
     ucx far = ucx_test::make<TypeParam>().value();
     const region target = far.allocate_region(4096).value();
-    const peer_id peer = conformance::connected_pair<ucx_test::rig<TypeParam>>::connect(near, far);
+    const peer_id peer = conformance::connect(near, far);
     const slice all{source.id(), near.import_region(peer, far.export_region(target).value()).value(), 0, 0, 4096};
     transfer running = near.submit(peer, op::put, std::span(&all, 1)).value();
     while (!running.ready()) near.progress(), far.progress();
@@ -299,7 +299,7 @@ TEST_F(ucx_shared_regions, larger_than_a_round_and_mixed_with_others) {
   const region source = near.allocate_region(large).value(), target = far.allocate_region(large).value();
   std::vector<std::byte> memory(100'000);
   const region registered = far.register_region(memory).value();
-  const peer_id peer = conformance::connected_pair<ucx_test::rig<ucx_test::shared_regions>>::connect(near, far);
+  const peer_id peer = conformance::connect(near, far);
   const auto shared = near.import_region(peer, far.export_region(target).value()).value();
   const auto other = near.import_region(peer, far.export_region(registered).value()).value();
   fill(source.bytes(), 3);
@@ -342,7 +342,7 @@ TEST_F(ucx_shared_regions, can_be_declined) {
     auto near = ucx_test::make<ucx_test::shared_regions>({}, [&](ucx_options& all) { all.share_regions = near_shares; }).value();
     auto far = ucx_test::make<ucx_test::shared_regions>({}, [&](ucx_options& all) { all.share_regions = !near_shares; }).value();
     const region source = near.allocate_region(4096).value(), target = far.allocate_region(4096).value();
-    const peer_id peer = conformance::connected_pair<ucx_test::rig<ucx_test::shared_regions>>::connect(near, far);
+    const peer_id peer = conformance::connect(near, far);
     const slice all{source.id(), near.import_region(peer, far.export_region(target).value()).value(), 0, 0, 4096};
     fill(source.bytes(), 5);
     transfer running = near.submit(peer, op::put, std::span(&all, 1)).value();

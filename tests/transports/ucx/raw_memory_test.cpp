@@ -114,7 +114,7 @@ TYPED_TEST(ucx_raw_memory, is_out_of_reach) {
   conformance::guarded_memory registered(size), unregistered(size), former(size);
   const region here = target.register_region(registered.bytes()).value(), allocated = target.allocate_region(size).value();
   ASSERT_TRUE(target.register_region(former.bytes()).value().deregister().has_value());
-  const peer_id peer = conformance::connected_pair<ucx_test::rig<TypeParam>>::connect(honest, target);
+  const peer_id peer = conformance::connect(honest, target);
 
   const auto address = target.address().value();
   const std::string native = to_hex(decode_address(address).value().native.subspan(lading::detail::ucx_greeting::wire_size));

@@ -162,7 +162,6 @@ inline int peer_main(const char* lanes, std::size_t size, bool shares_region) {
 
 template <class Lanes>
 struct rig {
-  using transport_type = ucx;
   static constexpr bool shares_regions = Lanes::shares_regions;
   static constexpr std::size_t connection_cycles = 2'000;
   static std::string unavailable() { return ucx_test::unavailable<Lanes>(); }

@@ -2,6 +2,4 @@
 
 #include "rig.hpp"
 
-namespace lading::conformance {
 LADING_CONFORMANCE(verbs, verbs_test::rig);
-}  // namespace lading::conformance

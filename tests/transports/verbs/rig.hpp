@@ -29,7 +29,6 @@ class on_device : public testing::Test {
 };
 
 struct rig {
-  using transport_type = verbs;
   // Soft-RoCE under emulation moves some 50 MB/s; 16 MiB are two messages of its largest size.
   static constexpr std::size_t largest_slice = std::size_t{16} << 20;
   static constexpr std::size_t many_slices = 20'000;

@@ -220,13 +220,13 @@ TEST_F(verbs_device, connecting_in_vain_leaks_nothing) {
   }
   // And it is none the worse for it.
   auto far = verbs::create().value();
-  conformance::connected_pair<verbs_test::rig>::connect(near, far);
+  conformance::connect(near, far);
 }
 
 TEST_F(verbs_device, a_window_smaller_than_the_batch_is_filled_again_and_again) {
   auto near = verbs::create({.window = 5, .signal_every = 2}).value(), far = verbs::create().value();
   const region here = near.allocate_region(1 << 16).value(), there = far.allocate_region(1 << 16).value();
-  const peer_id peer = conformance::connected_pair<verbs_test::rig>::connect(near, far);
+  const peer_id peer = conformance::connect(near, far);
   const auto imported = near.import_region(peer, far.export_region(there).value()).value();
   conformance::fill(here.bytes(), 3);
   std::vector<slice> slices;
