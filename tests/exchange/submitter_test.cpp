@@ -161,6 +161,73 @@ TEST(submitter, adjacent_slices_are_one_and_large_ones_several) {
   EXPECT_TRUE(two.arrived(4900, 30'000, 10));
 }
 
+TEST(submitter, tiny_slices_that_follow_each_other_at_the_peer_are_staged) {
+  for (const op direction : {op::put, op::get}) {
+    loopback_sides<select_always> two({.stage_below = 100});
+    std::vector<exchange_item> items;
+    for (std::uint64_t i = 0; i < 50; ++i) items.push_back(two.item(i * 200, 5000 + i * 64, 64));  // one slice
+    items.push_back(two.item(20'000, 5000 + 50 * 64, 100));                                        // follows, but is not tiny
+    items.push_back(two.item(30'000, 9000, 10));                                                   // tiny, but follows nothing
+    items.push_back(two.item(40'000, 9010, 0));
+    if (direction == op::get) {
+      for (std::size_t i = 0; i < two.there.size(); ++i) two.there.data()[i] = static_cast<std::byte>(i * 3 + i / 253);
+    }
+    auto future = two.ours->submit(items, direction);
+    EXPECT_TRUE(future.is_ready());
+    EXPECT_THAT(future.get(), Each(is_ok()));
+    EXPECT_EQ(future.get().size(), items.size());
+    EXPECT_EQ(two.near.metrics().slices, 4u);
+    for (const exchange_item& each : items) EXPECT_TRUE(two.arrived(each.where.local_offset, each.where.remote_offset, each.where.size));
+    EXPECT_EQ(two.here.data()[64], static_cast<std::byte>(64 * 7)) << "and nothing between them is touched";
+    EXPECT_EQ(two.meter.read().at(payload_path::slice_staged).values, 50u);
+    EXPECT_EQ(two.meter.read().at(payload_path::slice_staged).copies, 50u) << "once each";
+    EXPECT_EQ(two.meter.read().at(stage::pack, strategy::transport).bytes, 3200u);
+  }
+}
+
+TEST(submitter, nothing_is_staged_unless_asked_for_nor_beyond_its_memory) {
+  loopback_sides<select_always> plain;
+  loopback_sides<select_always> two({.stage_below = 1000});
+  std::vector<exchange_item> items;
+  for (std::uint64_t i = 0; i < 500; ++i) items.push_back(two.item(i * 2000, i * 999, 999));  // seven buffers
+  EXPECT_THAT(two.ours->submit(items, op::put).get(), Each(is_ok()));
+  EXPECT_EQ(two.near.metrics().slices, 8u);
+  for (const exchange_item& each : items) EXPECT_TRUE(two.arrived(each.where.local_offset, each.where.remote_offset, each.where.size));
+  for (exchange_item& each : items) each.peer = plain.peer, each.where.local = plain.here.id(), each.where.remote = plain.imported;
+  EXPECT_THAT(plain.ours->submit(items, op::put).get(), Each(is_ok()));
+  EXPECT_EQ(plain.near.metrics().slices, 500u);
+  EXPECT_EQ(submitter<loopback>::create(two.near, two.meter, {.stage_below = 1 << 20}).error(), errc::invalid_argument);
+}
+
+TEST(submitter, staged_slices_keep_their_errors) {
+  loopback_sides<select_always> two({.stage_below = 100});
+  const exchange_item outside[]{two.item(0, (1 << 20) - 20, 20), two.item(100, 1 << 20, 20)};
+  for (const auto& each : two.ours->submit(outside, op::put).get()) EXPECT_EQ(each.error(), errc::out_of_range);
+  const exchange_item nowhere[]{two.item(0, 0, 20), two.item((1 << 20) - 10, 20, 20)};
+  for (const auto& each : two.ours->submit(nowhere, op::put).get()) EXPECT_EQ(each.error(), errc::out_of_range);
+  const exchange_item inside[]{two.item(0, 0, 20), two.item(100, 20, 20)};
+  EXPECT_THAT(two.ours->submit(inside, op::put).get(), Each(is_ok()));
+  two.shared_here.close();
+  EXPECT_THAT(two.ours->submit(inside, op::put).get(), Each(is_ok())) << "the transport still knows the memory";
+  EXPECT_EQ(two.meter.read().at(payload_path::slice_staged).values, 2u);
+}
+
+TEST(submitter, staged_bytes_of_memory_that_was_closed_are_dropped) {
+  worker_pool pool(1);
+  loopback_sides<select_always> two({.stage_below = 100}, queueing(pool));
+  const exchange_item items[]{two.item(0, 0, 20), two.item(100, 20, 20), two.item(200, 500, 20)};
+  const std::byte before = two.here.data()[7];
+  auto future = two.ours->submit(items, op::get);
+  while (two.near.progress() != 0) {}
+  EXPECT_FALSE(future.is_ready()) << "it has arrived, but not where it belongs";
+  two.shared_here.close();
+  const auto results = future.get();
+  EXPECT_EQ(results[0].error(), errc::not_registered);
+  EXPECT_EQ(results[1].error(), errc::not_registered);
+  EXPECT_TRUE(results[2].has_value());
+  EXPECT_EQ(two.here.data()[7], before);
+}
+
 TEST(submitter, empty_slices_and_no_items_are_fine) {
   loopback_sides<select_always> two;
   EXPECT_TRUE(two.ours->submit({}, op::put).get().empty());

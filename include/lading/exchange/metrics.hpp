@@ -30,11 +30,11 @@ enum class stage : std::uint8_t {
 inline constexpr std::size_t stage_count = 8;
 inline constexpr std::array<std::string_view, stage_count> stage_names{"encode", "pack", "register", "queue", "post", "transfer", "verify", "decode"};
 
-/// The ways of a payload, of which each has its number of copies besides the transfer itself: 0 or 1.
-enum class payload_path : std::uint8_t { put_in_place, put_staged, put_encoded, get_in_place, get_staged, get_viewed, get_decoded };
-inline constexpr std::size_t payload_path_count = 7;
+/// The ways of a payload, of which each has its number of copies besides the transfer itself: 0 or 1. slice_staged is that of a submitter's tiny slices.
+enum class payload_path : std::uint8_t { put_in_place, put_staged, put_encoded, get_in_place, get_staged, get_viewed, get_decoded, slice_staged };
+inline constexpr std::size_t payload_path_count = 8;
 inline constexpr std::array<std::string_view, payload_path_count> payload_path_names{"put_in_place", "put_staged", "put_encoded", "get_in_place",
-                                                                                     "get_staged",   "get_viewed", "get_decoded"};
+                                                                                     "get_staged",   "get_viewed", "get_decoded", "slice_staged"};
 
 /// How long something took, how often, and how many bytes it was about.
 struct stage_metrics {

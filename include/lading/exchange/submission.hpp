@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <lading/core/config.hpp>
+#include <lading/exchange/detail/staging.hpp>
 #include <lading/exchange/metrics.hpp>
 #include <lading/exchange/shared_memory.hpp>
 #include <lading/memory/copy.hpp>
@@ -37,10 +38,11 @@ struct submitted_group {
   std::vector<place> places;
   std::uint64_t bytes = 0;
   bool settled = false;
+  std::vector<bool> closed;  // of each slice that is copied here: whether an owner had closed the memory
+  staged_slices staged;      // on their way by the transport
 
   // Local copies.
   std::vector<copy> copies;  // one for each slice
-  std::vector<bool> closed;  // of each copy: whether an owner had closed the memory
   std::vector<std::shared_ptr<reachable_memory>> memories;
   std::size_t next = 0;
   std::chrono::steady_clock::time_point begun{};
@@ -140,11 +142,11 @@ class submission {
     if (state_->open != 0 || (state_->quarantined && !state_->kept.empty())) shared_->orphans.adopt(std::move(state_));
   }
 
-  /// Whether every item has ended. Makes no progress.
+  /// Whether every item has ended. Makes no progress: copies are made by progress() and whatever waits.
   [[nodiscard]] bool is_ready() const noexcept {
     if (state_ == nullptr) return true;
     for (const detail::submitted_group& group : state_->groups) {
-      if (!ended(group)) return false;
+      if (!ended(group) || (!group.settled && !group.staged.landings.empty())) return false;
     }
     return true;
   }
@@ -217,6 +219,7 @@ class submission {
   struct shared_part {
     detail::orphanage orphans;
     detail::local_copying copying;
+    detail::staging_area staging;
     Meter* meter = nullptr;
   };
 
@@ -252,14 +255,30 @@ class submission {
     shared.meter->ended(stage::post, strategy::transport, how.posted);
     shared.meter->ended(stage::transfer, strategy::transport, how.finished - how.posted, how.bytes);
     state.quarantined = state.quarantined || how.quarantined;
+    if (group.staged.count != 0) land(group, shared, how.quarantined);
     for (const auto& place : group.places) {
-      bool arrived = true;
-      for (std::size_t i = place.first_slice; i <= place.last_slice && arrived; ++i) arrived = group.running.succeeded(i);
-      if (!arrived) {
+      bool arrived = true, closed = false;
+      for (std::size_t i = place.first_slice; i <= place.last_slice && arrived; ++i) {
+        arrived = group.running.succeeded(i);
+        closed = closed || (!group.closed.empty() && group.closed[i]);
+      }
+      if (arrived && closed) {
+        state.results[place.item] = fail(errc::not_registered, {.item = place.item, .what = "its owner no longer shares the region"});
+      } else if (!arrived) {
         const error why = how.status ? error(errc::backend_failure) : how.status.error();
         state.results[place.item] = fail(why.with_item(place.item));
       }
     }
+  }
+  /// Brings staged bytes that were fetched where they belong, and gives the buffers back.
+  static void land(detail::submitted_group& group, shared_part& shared, bool quarantined) noexcept {
+    if (!group.staged.landings.empty()) {
+      const stage_timer timer(*shared.meter, stage::pack, strategy::transport, group.staged.bytes);
+      group.staged.land([&](std::size_t slice) { return group.running.succeeded(slice); }, [&](std::size_t slice) { group.closed[slice] = true; });
+    }
+    shared.meter->took_path(payload_path::slice_staged, group.staged.count, group.staged.count);
+    for (auto& each : group.staged.buffers) shared.staging.give(std::move(each), quarantined);
+    group.staged = {};
   }
   static void settle_local(detail::submission_state& state, detail::submitted_group& group, shared_part& shared) noexcept {
     shared.meter->ended(stage::transfer, strategy::local, std::chrono::steady_clock::now() - group.begun, group.bytes);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <utility>
@@ -23,6 +24,8 @@ struct exchange_item {
 /// How a submitter groups and moves.
 struct submitter_options {
   std::uint64_t max_slice = std::uint64_t{64} << 20;  ///< larger ones are split, so that a deadline or a lost peer costs no more than this much again
+  std::uint64_t stage_below =
+      0;  ///< bytes of a slice below which several, that follow each other at the peer, go as one through memory of the submitter's
   std::uint64_t inline_limit = std::uint64_t{1} << 20;  ///< bytes of local copies up to which submit makes them itself
   std::size_t copy_workers = 2;                         ///< threads that share larger local copies, the one that waits included
   worker_pool* pool = nullptr;                          ///< whose threads these are; null = worker_pool::shared()
@@ -31,7 +34,8 @@ struct submitter_options {
 
 /// Moves items to and from peers, each group by the strategy that the selector chooses, as one future with a result for each item.
 ///
-/// Adjacent slices that follow each other are moved as one, large ones in pieces; the results are those of the items as they were given.
+/// Adjacent slices that follow each other are moved as one, large ones in pieces, tiny ones that follow each other at the peer staged in one; the results are
+/// those of the items as they were given.
 /// Lifetime: the transport and the meter must outlive it; submissions may outlive it, but not the transport.
 /// Threads:  any.
 template <class Transport, class Selector = select_by_process, class Meter = exchange_meter<>>
@@ -45,6 +49,11 @@ class basic_submitter {
   [[nodiscard]] static result<basic_submitter> create(Transport& transport, Meter& meter, const submitter_options& options = {},
                                                       Selector select = {}) {
     if (options.max_slice == 0) return fail(errc::invalid_argument, {.needed = 1, .available = 0, .what = "max_slice is at least one byte"});
+    if (options.stage_below > detail::staging_buffer::size / 2) {
+      return fail(
+          errc::invalid_argument,
+          {.needed = options.stage_below, .available = detail::staging_buffer::size / 2, .what = "slices that are staged are smaller than this"});
+    }
     if (options.copy_workers == 0) return fail(errc::invalid_argument, {.needed = 1, .available = 0, .what = "copy_workers counts the caller"});
     if (options.deadline.count() < 0) return fail(errc::invalid_argument, {.what = "a deadline is not negative"});
     return basic_submitter(transport, meter, options, std::move(select));
@@ -116,7 +125,7 @@ class basic_submitter {
     state->groups.reserve(peers.size());
     for (const peer_id peer : peers) start_group(*state, items, peer, direction, options);
     future made(std::move(state), shared_);
-    static_cast<void>(settle_now(made));
+    future::settle(*made.state_, *shared_);  // what has ended already; starts no copies
     return made;
   }
 
@@ -175,10 +184,14 @@ class basic_submitter {
     } else {
       group.copies.clear();
       group.memories.clear();
+      if (options_.stage_below != 0) stage_tiny(group, slices, direction);
       submit_options how = options;
       if (how.deadline.count() == 0) how.deadline = options_.deadline;
       auto running = transport_->submit(peer, direction, slices, how);
-      if (!running) return refuse(state, group, running.error());
+      if (!running) {
+        for (auto& each : group.staged.buffers) shared_->staging.give(std::move(each), false);
+        return refuse(state, group, running.error());
+      }
       group.running = std::move(*running);
     }
     state.groups.push_back(std::move(group));
@@ -239,12 +252,89 @@ class basic_submitter {
     return true;
   }
 
+  /// Replaces each run of tiny slices that follow each other at the peer by one, of a buffer.
+  void stage_tiny(group_type& group, std::vector<slice>& slices, op direction) {
+    std::vector<slice> fewer;
+    std::vector<std::size_t> now_at(slices.size());
+    bool any = false;
+    for (std::size_t i = 0; i < slices.size();) {
+      const std::size_t end = run_of_tiny(slices, i);
+      now_at[i] = fewer.size();
+      if (end - i < 2 || !stage_run(group, std::span(slices).subspan(i, end - i), direction, fewer)) {
+        fewer.push_back(slices[i++]);
+        continue;
+      }
+      any = true;
+      for (; i < end; ++i) now_at[i] = fewer.size() - 1;
+    }
+    if (!any) return;
+    for (auto& place : group.places) {
+      place.first_slice = now_at[place.first_slice];
+      place.last_slice = now_at[place.last_slice];
+    }
+    slices = std::move(fewer);
+    group.closed.resize(slices.size());
+  }
+
+  /// The end of the tiny slices from `first` on that follow each other at the peer.
+  [[nodiscard]] std::size_t run_of_tiny(std::span<const slice> slices, std::size_t first) const noexcept {
+    std::uint64_t bytes = 0;
+    std::size_t end = first;
+    for (; end < slices.size(); ++end) {
+      const slice& each = slices[end];
+      if (each.size >= options_.stage_below || each.size == 0 ||
+          bytes + each.size > std::min<std::uint64_t>(detail::staging_buffer::size, max_slice_))
+        break;
+      if (end != first && (each.remote != slices[first].remote || each.remote_offset != slices[end - 1].remote_offset + slices[end - 1].size)) break;
+      bytes += each.size;
+    }
+    return end;
+  }
+
+  /// Adds one slice of a buffer in their place; false where their memory is not known here, or there is no buffer.
+  [[nodiscard]] bool stage_run(group_type& group, std::span<const slice> run, op direction, std::vector<slice>& fewer) {
+    std::uint64_t bytes = 0;
+    std::vector<std::shared_ptr<detail::reachable_memory>> memories;
+    for (const slice& each : run) {
+      const bool same = !memories.empty() && (&each)[-1].local == each.local;
+      memories.push_back(same ? memories.back() : book_->find(detail::address_book::key(each.local)));
+      if (memories.back() == nullptr ||
+          !range_inside<std::uint64_t, std::uint64_t, std::uint64_t>(each.local_offset, each.size, memories.back()->bytes().size())) {
+        return false;  // the transport will say so
+      }
+      bytes += each.size;
+    }
+    auto& buffers = group.staged.buffers;
+    if (buffers.empty() || buffers.back()->used + bytes > detail::staging_buffer::size) {
+      auto fresh = shared_->staging.take(quiescent(), [&](std::size_t size) { return transport_->allocate_region(size); });
+      if (fresh == nullptr) return false;
+      buffers.push_back(std::move(fresh));
+    }
+    detail::staging_buffer& into = *buffers.back();
+    const std::uint64_t begin = into.used;
+    std::byte* at = into.memory.data() + begin;
+    if (direction == op::put) {
+      const stage_timer timer(*shared_->meter, stage::pack, strategy::transport, bytes);
+      for (std::size_t i = 0; i < run.size(); at += run[i++].size) {
+        if (!memories[i]->enter()) return false;
+        std::memcpy(at, memories[i]->bytes().data() + run[i].local_offset, static_cast<std::size_t>(run[i].size));
+        memories[i]->leave();
+      }
+    } else {
+      for (std::size_t i = 0; i < run.size(); at += run[i++].size) {
+        group.staged.landings.push_back({std::move(memories[i]), run[i].local_offset, run[i].size, at, fewer.size()});
+      }
+    }
+    into.used += bytes;
+    group.staged.count += run.size();
+    group.staged.bytes += bytes;
+    fewer.push_back({into.memory.id(), run[0].remote, begin, run[0].remote_offset, bytes});
+    return true;
+  }
+
   static void refuse(detail::submission_state& state, const group_type& group, const error& why) noexcept {
     for (const auto& place : group.places) state.results[place.item] = fail(why.with_item(place.item));
   }
-
-  /// Settles groups that have ended already; starts no copies.
-  bool settle_now(future& made) noexcept { return made.is_ready() && made.progress(); }
 
   Transport* transport_;
   submitter_options options_;
