@@ -161,9 +161,22 @@ TEST(submitter, adjacent_slices_are_one_and_large_ones_several) {
   EXPECT_TRUE(two.arrived(4900, 30'000, 10));
 }
 
+/// Two sides whose transport does not move slices at once, as the submitter has seen.
+struct staging_sides : loopback_sides<select_always> {
+  explicit staging_sides(std::uint64_t stage_below, worker_pool& pool) : loopback_sides({.stage_below = stage_below}, queueing(pool)) {
+    const exchange_item tried[]{item(0, 0, 1), item(5, 1, 1)};
+    static_cast<void>(ours->submit(tried, op::put).get());
+    before = near.metrics().slices;
+  }
+  [[nodiscard]] std::uint64_t slices() const { return near.metrics().slices - before; }
+  std::uint64_t before = 0;
+};
+
 TEST(submitter, tiny_slices_that_follow_each_other_at_the_peer_are_staged) {
+  worker_pool pool(1);
   for (const op direction : {op::put, op::get}) {
-    loopback_sides<select_always> two({.stage_below = 100});
+    staging_sides two(100, pool);
+    EXPECT_EQ(two.before, 2u) << "not before it is known to be of use";
     std::vector<exchange_item> items;
     for (std::uint64_t i = 0; i < 50; ++i) items.push_back(two.item(i * 200, 5000 + i * 64, 64));  // one slice
     items.push_back(two.item(20'000, 5000 + 50 * 64, 100));                                        // follows, but is not tiny
@@ -173,10 +186,9 @@ TEST(submitter, tiny_slices_that_follow_each_other_at_the_peer_are_staged) {
       for (std::size_t i = 0; i < two.there.size(); ++i) two.there.data()[i] = static_cast<std::byte>(i * 3 + i / 253);
     }
     auto future = two.ours->submit(items, direction);
-    EXPECT_TRUE(future.is_ready());
     EXPECT_THAT(future.get(), Each(is_ok()));
     EXPECT_EQ(future.get().size(), items.size());
-    EXPECT_EQ(two.near.metrics().slices, 4u);
+    EXPECT_EQ(two.slices(), 4u);
     for (const exchange_item& each : items) EXPECT_TRUE(two.arrived(each.where.local_offset, each.where.remote_offset, each.where.size));
     EXPECT_EQ(two.here.data()[64], static_cast<std::byte>(64 * 7)) << "and nothing between them is touched";
     EXPECT_EQ(two.meter.read().at(payload_path::slice_staged).values, 50u);
@@ -185,28 +197,38 @@ TEST(submitter, tiny_slices_that_follow_each_other_at_the_peer_are_staged) {
   }
 }
 
-TEST(submitter, nothing_is_staged_unless_asked_for_nor_beyond_its_memory) {
-  loopback_sides<select_always> plain;
-  loopback_sides<select_always> two({.stage_below = 1000});
-  std::vector<exchange_item> items;
-  for (std::uint64_t i = 0; i < 500; ++i) items.push_back(two.item(i * 2000, i * 999, 999));  // seven buffers
-  EXPECT_THAT(two.ours->submit(items, op::put).get(), Each(is_ok()));
-  EXPECT_EQ(two.near.metrics().slices, 8u);
-  for (const exchange_item& each : items) EXPECT_TRUE(two.arrived(each.where.local_offset, each.where.remote_offset, each.where.size));
-  for (exchange_item& each : items) each.peer = plain.peer, each.where.local = plain.here.id(), each.where.remote = plain.imported;
-  EXPECT_THAT(plain.ours->submit(items, op::put).get(), Each(is_ok()));
-  EXPECT_EQ(plain.near.metrics().slices, 500u);
+TEST(submitter, nothing_is_staged_unless_that_gains_nor_beyond_its_memory) {
+  worker_pool pool(1);
+  staging_sides two(1000, pool), never(0, pool);
+  loopback_sides<select_always> at_once({.stage_below = 1000});
+  const auto items_of = [](const auto& sides) {
+    std::vector<exchange_item> items;
+    for (std::uint64_t i = 0; i < 500; ++i) items.push_back(sides.item(i * 2000, i * 999, 999));
+    return items;
+  };
+  EXPECT_THAT(two.ours->submit(items_of(two), op::put).get(), Each(is_ok()));
+  EXPECT_EQ(two.slices(), 8u) << "a buffer each";
+  for (const exchange_item& each : items_of(two)) EXPECT_TRUE(two.arrived(each.where.local_offset, each.where.remote_offset, each.where.size));
+  EXPECT_THAT(never.ours->submit(items_of(never), op::put).get(), Each(is_ok()));
+  EXPECT_EQ(never.slices(), 500u);
+  for (int round = 0; round < 2; ++round) {
+    const exchange_item some[]{at_once.item(0, 0, 20), at_once.item(100, 20, 20)};
+    EXPECT_THAT(at_once.ours->submit(some, op::put).get(), Each(is_ok()));
+  }
+  EXPECT_EQ(at_once.near.metrics().slices, 4u) << "the transport copies: a second copy cannot gain";
   EXPECT_EQ(submitter<loopback>::create(two.near, two.meter, {.stage_below = 1 << 20}).error(), errc::invalid_argument);
 }
 
 TEST(submitter, staged_slices_keep_their_errors) {
-  loopback_sides<select_always> two({.stage_below = 100});
+  worker_pool pool(1);
+  staging_sides two(100, pool);
   const exchange_item outside[]{two.item(0, (1 << 20) - 20, 20), two.item(100, 1 << 20, 20)};
   for (const auto& each : two.ours->submit(outside, op::put).get()) EXPECT_EQ(each.error(), errc::out_of_range);
   const exchange_item nowhere[]{two.item(0, 0, 20), two.item((1 << 20) - 10, 20, 20)};
   for (const auto& each : two.ours->submit(nowhere, op::put).get()) EXPECT_EQ(each.error(), errc::out_of_range);
   const exchange_item inside[]{two.item(0, 0, 20), two.item(100, 20, 20)};
   EXPECT_THAT(two.ours->submit(inside, op::put).get(), Each(is_ok()));
+  EXPECT_EQ(two.meter.read().at(payload_path::slice_staged).values, 2u);
   two.shared_here.close();
   EXPECT_THAT(two.ours->submit(inside, op::put).get(), Each(is_ok())) << "the transport still knows the memory";
   EXPECT_EQ(two.meter.read().at(payload_path::slice_staged).values, 2u);
@@ -214,7 +236,7 @@ TEST(submitter, staged_slices_keep_their_errors) {
 
 TEST(submitter, staged_bytes_of_memory_that_was_closed_are_dropped) {
   worker_pool pool(1);
-  loopback_sides<select_always> two({.stage_below = 100}, queueing(pool));
+  staging_sides two(100, pool);
   const exchange_item items[]{two.item(0, 0, 20), two.item(100, 20, 20), two.item(200, 500, 20)};
   const std::byte before = two.here.data()[7];
   auto future = two.ours->submit(items, op::get);

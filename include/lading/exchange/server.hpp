@@ -31,7 +31,7 @@ struct store_server_options {
   std::size_t max_leases = 65'536;                                   ///< batches that may be read at a time
   std::chrono::nanoseconds lease_time = std::chrono::seconds(10);    ///< for which a value that was found stays where it is
   std::chrono::nanoseconds transfer_time = std::chrono::seconds(5);  ///< after which a put whose bytes do not arrive is given up
-  std::chrono::nanoseconds connect_time = std::chrono::milliseconds(500);  ///< for reaching a client that says hello; nobody else is served meanwhile
+  std::chrono::nanoseconds connect_time = std::chrono::milliseconds(500);  ///< for reaching a client that says hello
   std::size_t serial_workers = 1;                                          ///< threads that share the verification of one request
   worker_pool* pool = nullptr;                                             ///< whose threads these are; null = worker_pool::shared()
   submitter_options moving{};
@@ -99,7 +99,8 @@ class store_server {
 
  private:
   using clock = std::chrono::steady_clock;
-  using client_ptr = std::shared_ptr<detail::session>;
+  using mail_type = detail::mailroom<Transport, submitter_type>;
+  using client_ptr = std::shared_ptr<typename mail_type::session>;
 
   /// One value on its way in.
   struct incoming_value {
@@ -355,8 +356,6 @@ class store_server {
             .leased = leased.size(),
             .clients = mail_->clients()};
   }
-
-  using mail_type = detail::mailroom<Transport, submitter_type>;
 
   store_server_options options_;
   meter_type meter_;

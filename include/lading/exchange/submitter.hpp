@@ -107,6 +107,7 @@ class basic_submitter {
   result<void> release_region(remote_region_id imported) noexcept {
     auto released = transport_->release_region(imported);
     if (released) book_->remove(detail::address_book::key(imported));
+    if (released) shared_->staging.forget(imported);
     return released;
   }
 
@@ -193,6 +194,9 @@ class basic_submitter {
         return refuse(state, group, running.error());
       }
       group.running = std::move(*running);
+      if (group.bytes <= detail::staging_buffer::size) {
+        for (const remote_region_id each : group.staged.untried) shared_->staging.learn(each, group.running.ready());
+      }
     }
     state.groups.push_back(std::move(group));
     ++state.open;
@@ -254,20 +258,31 @@ class basic_submitter {
 
   /// Replaces each run of tiny slices that follow each other at the peer by one, of a buffer.
   void stage_tiny(group_type& group, std::vector<slice>& slices, op direction) {
-    std::vector<slice> fewer;
-    std::vector<std::size_t> now_at(slices.size());
-    bool any = false;
+    std::vector<slice> fewer;         // empty until there is a run
+    std::vector<std::size_t> now_at;  // where in `fewer` each slice is
+    remote_region_id last{};
+    auto way = detail::staging_area::way::unknown;
     for (std::size_t i = 0; i < slices.size();) {
-      const std::size_t end = run_of_tiny(slices, i);
-      now_at[i] = fewer.size();
-      if (end - i < 2 || !stage_run(group, std::span(slices).subspan(i, end - i), direction, fewer)) {
-        fewer.push_back(slices[i++]);
-        continue;
+      const std::size_t end = std::max(run_of_tiny(slices, i), i + 1);
+      if (end - i > 1 && slices[i].remote != last) {
+        last = slices[i].remote;
+        way = shared_->staging.way_of(last);
+        if (way == detail::staging_area::way::unknown) group.staged.untried.push_back(last);
       }
-      any = true;
-      for (; i < end; ++i) now_at[i] = fewer.size() - 1;
+      const bool tried = end - i > 1 && way == detail::staging_area::way::by_messages;
+      if (tried && now_at.empty()) {
+        fewer.assign(slices.begin(), slices.begin() + static_cast<std::ptrdiff_t>(i));
+        now_at.resize(slices.size());
+        for (std::size_t before = 0; before < i; ++before) now_at[before] = before;
+      }
+      const bool staged = tried && stage_run(group, std::span(slices).subspan(i, end - i), direction, fewer);
+      for (; i < end; ++i) {
+        if (now_at.empty()) continue;
+        if (!staged) fewer.push_back(slices[i]);
+        now_at[i] = fewer.size() - 1;
+      }
     }
-    if (!any) return;
+    if (now_at.empty()) return;
     for (auto& place : group.places) {
       place.first_slice = now_at[place.first_slice];
       place.last_slice = now_at[place.last_slice];
@@ -291,44 +306,58 @@ class basic_submitter {
     return end;
   }
 
+  /// The memory of a region of this side's; null where it is not known here.
+  [[nodiscard]] detail::reachable_memory* staged_memory(detail::staged_slices& staged, region_id id) const {
+    auto& known = staged.memories;
+    if (known.empty() || known.back().first != id) {
+      auto found = book_->find(detail::address_book::key(id));
+      if (found == nullptr) return nullptr;
+      known.push_back({id, std::move(found)});
+    }
+    return known.back().second.get();
+  }
+
   /// Adds one slice of a buffer in their place; false where their memory is not known here, or there is no buffer.
   [[nodiscard]] bool stage_run(group_type& group, std::span<const slice> run, op direction, std::vector<slice>& fewer) {
+    detail::staged_slices& staged = group.staged;
     std::uint64_t bytes = 0;
-    std::vector<std::shared_ptr<detail::reachable_memory>> memories;
     for (const slice& each : run) {
-      const bool same = !memories.empty() && (&each)[-1].local == each.local;
-      memories.push_back(same ? memories.back() : book_->find(detail::address_book::key(each.local)));
-      if (memories.back() == nullptr ||
-          !range_inside<std::uint64_t, std::uint64_t, std::uint64_t>(each.local_offset, each.size, memories.back()->bytes().size())) {
+      detail::reachable_memory* const memory = staged_memory(staged, each.local);
+      if (memory == nullptr || !range_inside<std::uint64_t, std::uint64_t, std::uint64_t>(each.local_offset, each.size, memory->bytes().size())) {
         return false;  // the transport will say so
       }
       bytes += each.size;
     }
-    auto& buffers = group.staged.buffers;
-    if (buffers.empty() || buffers.back()->used + bytes > detail::staging_buffer::size) {
+    if (staged.buffers.empty() || staged.buffers.back()->used + bytes > detail::staging_buffer::size) {
       auto fresh = shared_->staging.take(quiescent(), [&](std::size_t size) { return transport_->allocate_region(size); });
       if (fresh == nullptr) return false;
-      buffers.push_back(std::move(fresh));
+      staged.buffers.push_back(std::move(fresh));
     }
-    detail::staging_buffer& into = *buffers.back();
-    const std::uint64_t begin = into.used;
-    std::byte* at = into.memory.data() + begin;
+    detail::staging_buffer& into = *staged.buffers.back();
+    std::byte* at = into.memory.data() + into.used;
     if (direction == op::put) {
       const stage_timer timer(*shared_->meter, stage::pack, strategy::transport, bytes);
       for (std::size_t i = 0; i < run.size(); at += run[i++].size) {
-        if (!memories[i]->enter()) return false;
-        std::memcpy(at, memories[i]->bytes().data() + run[i].local_offset, static_cast<std::size_t>(run[i].size));
-        memories[i]->leave();
+        detail::reachable_memory* const memory = staged_memory(staged, run[i].local);
+        if (memory == nullptr || !memory->enter()) return false;  // just now closed
+        std::memcpy(at, memory->bytes().data() + run[i].local_offset, static_cast<std::size_t>(run[i].size));
+        memory->leave();
       }
     } else {
+      const std::size_t before = staged.landings.size();
       for (std::size_t i = 0; i < run.size(); at += run[i++].size) {
-        group.staged.landings.push_back({std::move(memories[i]), run[i].local_offset, run[i].size, at, fewer.size()});
+        detail::reachable_memory* const memory = staged_memory(staged, run[i].local);
+        if (memory == nullptr) {
+          staged.landings.resize(before);
+          return false;
+        }
+        staged.landings.push_back({memory, run[i].local_offset, run[i].size, at, fewer.size()});
       }
     }
+    fewer.push_back({into.memory.id(), run[0].remote, into.used, run[0].remote_offset, bytes});
     into.used += bytes;
-    group.staged.count += run.size();
-    group.staged.bytes += bytes;
-    fewer.push_back({into.memory.id(), run[0].remote, begin, run[0].remote_offset, bytes});
+    staged.count += run.size();
+    staged.bytes += bytes;
     return true;
   }
 

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include <lading/exchange/detail/dialer.hpp>
 #include <lading/exchange/detail/session.hpp>
 #include <lading/exchange/protocol.hpp>
 #include <lading/transport/concept.hpp>
@@ -28,8 +29,10 @@ struct mailroom_limits {
 template <class Transport, class Submitter>
 class mailroom {
  public:
+  using session = detail::session<typename dialer<Transport>::call>;
+
   mailroom(Transport& transport, Submitter& submitter, const mailroom_limits& limits)
-      : transport_(transport), submitter_(submitter), limits_(limits) {}
+      : transport_(transport), submitter_(submitter), limits_(limits), dialer_(transport, limits.connect_time) {}
 
   /// Opens the lobby; returns the store's address.
   [[nodiscard]] result<std::vector<std::byte>> open() {
@@ -49,12 +52,12 @@ class mailroom {
     const auto look = [&](const std::shared_ptr<session>& client, std::size_t slot) {
       if (is_new(client, slot)) serve(client, slot, message_);
     };
+    std::size_t taken = end_dials();
     const auto waiting = std::exchange(deferred_, {});
     for (const auto& [client, slot] : waiting) {
       client->slots[slot].deferred = false;
       if (!client->gone) look(client, slot);
     }
-    std::size_t taken = 0;
     notification arrived;
     while (taken < 256 && transport_.next_notification(arrived)) {
       ++taken;
@@ -103,7 +106,11 @@ class mailroom {
 
   /// A region of the client's by its descriptor; imported once for each connection, and no more than `limit` at a time.
   [[nodiscard]] result<remote_region_id> import_for(session& client, bytes_view descriptor, std::size_t limit) {
-    if (client.gone || (!client.connected && !connect(client))) return fail(errc::peer_lost);
+    if (client.gone) return fail(errc::peer_lost);
+    if (!client.connected) {
+      dial(client);
+      return fail(errc::busy, {.what = "the client is being connected to"});
+    }
     // Safety: bytes may be viewed as characters.
     std::string key(reinterpret_cast<const char*>(descriptor.data()), descriptor.size());
     if (const auto known = client.imports.find(key); known != client.imports.end()) return known->second;
@@ -118,6 +125,7 @@ class mailroom {
 
   [[nodiscard]] std::size_t clients() const noexcept { return sessions_.size(); }
   void close() noexcept {
+    dialer_.close();
     deferred_.clear();
     sessions_.clear();
   }
@@ -154,7 +162,10 @@ class mailroom {
     if (!place.wants_answer || (place.sending && !place.sending.ready())) return false;
     if (place.sending && is_lost(place.sending.how().status)) client.connected = false;
     place.sending = transfer();
-    if (!client.connected && !connect(client)) return false;
+    if (!client.connected) {
+      dial(client);
+      return false;
+    }
     const slice where{client.outgoing.id(), client.answers, slot * client.slot_size, slot * client.slot_size, place.answer_size};
     auto sending = transport_.submit(client.peer, op::put, std::span(&where, 1),
                                      {.deadline = limits_.send_time, .notify_tag = protocol::announcement::tag(slot, place.last), .notify = true});
@@ -173,6 +184,7 @@ class mailroom {
   }
 
   void leave(session& client) noexcept {
+    if (client.dialing != nullptr) dialer_.drop(*std::exchange(client.dialing, nullptr));
     for (const auto& each : client.imports) static_cast<void>(submitter_.release_region(each.second));
     client.imports.clear();
     if (client.peer != peer_id{}) transport_.disconnect(client.peer);
@@ -180,20 +192,40 @@ class mailroom {
     client.connected = false;
   }
 
-  [[nodiscard]] bool connect(session& client) {
+  /// Begins to connect to the client, unless that is under way.
+  void dial(session& client) {
     const auto now = clock::now();
-    if (now - client.tried < reconnect_pause) return false;
+    if (client.dialing != nullptr || now - client.tried < reconnect_pause) return;
     client.tried = now;
     leave(client);
-    const auto peer = transport_.connect(client.address, limits_.connect_time);
-    if (!peer) return drop_answers(client);
-    client.peer = *peer;
-    const auto answers = transport_.import_region(*peer, client.answers_descriptor);
-    const auto who = transport_.peer_identity(*peer);
-    if (!answers || !who) {
-      leave(client);
-      return drop_answers(client);
+    client.dialing = dialer_.start(client.address);
+  }
+
+  /// Goes on with the clients whom the dialer has reached, or not; returns how many these are.
+  std::size_t end_dials() {
+    std::size_t ended = 0;
+    for (const auto& client : sessions_) {
+      if (client->dialing == nullptr || !dialer_.is_done(*client->dialing)) continue;
+      ++ended;
+      const auto peer = dialer_.take(*std::exchange(client->dialing, nullptr));
+      const std::uint64_t hello = std::exchange(client->hello, 0);
+      if (!peer) {
+        drop_answers(*client);
+      } else if (!enter(*client, *peer)) {
+        leave(*client);
+        drop_answers(*client);
+      } else if (hello != 0) {
+        welcome(*client, hello);
+      }
     }
+    return ended;
+  }
+
+  [[nodiscard]] bool enter(session& client, peer_id peer) {
+    client.peer = peer;
+    const auto answers = transport_.import_region(peer, client.answers_descriptor);
+    const auto who = transport_.peer_identity(peer);
+    if (!answers || !who) return false;
     client.answers = *answers;
     client.endpoint = who->endpoint;
     client.connected = true;
@@ -201,9 +233,8 @@ class mailroom {
   }
 
   /// The client cannot be reached. If it lives it asks again; a dead one must not be tried for ever.
-  static bool drop_answers(session& client) noexcept {
+  static void drop_answers(session& client) noexcept {
     for (request_slot& each : client.slots) each.wants_answer = false;
-    return false;
   }
 
   void greet(std::size_t slot, std::uint64_t sender) {
@@ -224,11 +255,19 @@ class mailroom {
     session& client = **found;
     client.seen = clock::now();
     if (said->slot_size != client.slot_size || sequence < client.slots[welcome_slot].last) return;
+    if (client.dialing != nullptr && client.address != said->address) leave(client);
     client.address = said->address;
     client.answers_descriptor = said->answers;
+    client.hello = sequence;
+    client.from = sender;
     client.tried = {};
+    dial(client);
+  }
+
+  /// The client that said hello has been reached.
+  void welcome(session& client, std::uint64_t sequence) {
     // The address is the client's word; that the hello came from there is the transport's.
-    if (!connect(client) || client.endpoint != sender) return leave(client);
+    if (client.endpoint != client.from) return leave(client);
     auto requests = transport_.export_region(client.requests);
     if (!requests) return;
     client.slots[welcome_slot].last = sequence;
@@ -268,6 +307,7 @@ class mailroom {
   protocol::message message_;
   std::vector<std::shared_ptr<session>> sessions_;
   std::vector<std::pair<std::shared_ptr<session>, std::size_t>> deferred_;  // requests whose slot is not free yet
+  dialer<Transport> dialer_;
 };
 
 }  // namespace lading::detail

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -24,12 +25,15 @@ struct request_slot {
 };
 
 /// A client as the server sees it. It outlives connections: a request that is sent again over a new one is known.
+template <class Dial>
 struct session {
   std::uint64_t client = 0;    // its random number
   std::uint64_t endpoint = 0;  // of its present connection
   peer_id peer{};
   bool connected = false;
-  bool gone = false;  // has said goodbye, or was forgotten
+  std::shared_ptr<Dial> dialing;      // while it is being connected to
+  std::uint64_t hello = 0, from = 0;  // sequence and endpoint of the hello that is to be answered then; 0 = none is
+  bool gone = false;                  // has said goodbye, or was forgotten
   remote_region_id answers{};
   std::vector<std::byte> address, answers_descriptor;
   region requests, outgoing;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -21,11 +22,27 @@ struct staging_buffer {
   std::uint64_t used = 0;
 };
 
-/// The buffers of one submitter: made when they are needed, and used again.
+/// The buffers of one submitter: made when they are needed, and used again; and for which of the peers' regions they are of use.
 ///
 /// Threads: any.
 class staging_area {
  public:
+  /// How a region's bytes are moved: what has arrived when submit returns was copied there, and a slice costs next to nothing.
+  enum class way : std::uint8_t { unknown, at_once, by_messages };
+  [[nodiscard]] way way_of(remote_region_id id) {
+    const std::lock_guard held(mutex_);
+    const auto found = ways_.find(id);
+    return found == ways_.end() ? way::unknown : found->second;
+  }
+  void learn(remote_region_id id, bool arrived_at_once) {
+    const std::lock_guard held(mutex_);
+    ways_[id] = arrived_at_once ? way::at_once : way::by_messages;
+  }
+  void forget(remote_region_id id) noexcept {
+    const std::lock_guard held(mutex_);
+    ways_.erase(id);
+  }
+
   /// A buffer for one submission; null where as many are in use as there may be, or make() has none.
   template <class Make>
   [[nodiscard]] std::unique_ptr<staging_buffer> take(bool quiescent, Make&& make) {
@@ -61,6 +78,7 @@ class staging_area {
 
   std::mutex mutex_;
   std::vector<std::unique_ptr<staging_buffer>> free_, held_back_;
+  std::unordered_map<remote_region_id, way> ways_;
   std::size_t made_ = 0;
 };
 
@@ -68,13 +86,15 @@ class staging_area {
 struct staged_slices {
   /// Where bytes that arrive in a buffer belong.
   struct landing {
-    std::shared_ptr<reachable_memory> target;
+    reachable_memory* target;
     std::uint64_t offset, size;
     const std::byte* source;
     std::size_t slice;
   };
   std::vector<std::unique_ptr<staging_buffer>> buffers;
-  std::vector<landing> landings;  // of a get
+  std::vector<std::pair<region_id, std::shared_ptr<reachable_memory>>> memories;  // of what is copied
+  std::vector<landing> landings;                                                  // of a get
+  std::vector<remote_region_id> untried;                                          // that runs of tiny slices go to or come from
   std::uint64_t count = 0, bytes = 0;
 
   /// Copies what has arrived(slice) where it belongs; calls lost(slice) where the owner has closed that memory.

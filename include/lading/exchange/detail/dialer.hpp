@@ -1,0 +1,128 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include <lading/core/bytes.hpp>
+#include <lading/core/config.hpp>
+#include <lading/core/result.hpp>
+#include <lading/memory/thread.hpp>
+#include <lading/transport/types.hpp>
+
+namespace lading::detail {
+
+/// Connects to peers in threads of its own, because some let one wait.
+///
+/// Threads: any.
+template <class Transport>
+class dialer {
+ public:
+  /// One peer that is being connected to.
+  class call {
+   private:
+    friend class dialer;
+    std::vector<std::byte> address;
+    bool done = false, dropped = false;  // under lock_
+    result<peer_id> peer = fail(errc::busy);
+  };
+
+  dialer(Transport& transport, std::chrono::nanoseconds time) noexcept : transport_(transport), time_(time) {}
+  dialer(const dialer&) = delete;
+  dialer& operator=(const dialer&) = delete;
+  ~dialer() { close(); }
+
+  /// Begins to connect to the peer with that address.
+  [[nodiscard]] std::shared_ptr<call> start(bytes_view address) {
+    auto fresh = std::make_shared<call>();
+    fresh->address.assign(address.begin(), address.end());
+    const lock_guard held(lock_);
+    waiting_.push_back(fresh);
+    if (idle_ < waiting_.size() && threads_ < most && thread_[threads_].start(&serve, this)) ++threads_;
+    if (threads_ == 0) {
+      waiting_.pop_back();
+      fresh->done = true;  // the system has no thread to give: busy
+    }
+    work_.notify_one();
+    return fresh;
+  }
+
+  [[nodiscard]] bool is_done(const call& begun) noexcept {
+    const lock_guard held(lock_);
+    return begun.done;
+  }
+  /// The peer, once it is done.
+  [[nodiscard]] static result<peer_id> take(call& done) noexcept { return std::exchange(done.peer, fail(errc::closed)); }
+
+  /// Nobody wants the peer any more.
+  void drop(call& begun) noexcept {
+    {
+      const lock_guard held(lock_);
+      begun.dropped = true;
+      if (!begun.done) return;  // its thread sees to it
+    }
+    if (begun.peer) transport_.disconnect(*begun.peer);
+  }
+
+  /// Ends the threads; waits for what they are at, for the time of one connection at most.
+  void close() noexcept {
+    {
+      const lock_guard held(lock_);
+      closing_ = true;
+      waiting_.clear();
+      work_.notify_all();
+    }
+    while (threads_ != 0) thread_[--threads_].join();
+  }
+
+ private:
+  static constexpr std::size_t most = 4;  // threads: so many unreachable peers keep the others waiting
+
+  static void* serve(void* self) {
+    static_cast<dialer*>(self)->run();
+    return nullptr;
+  }
+  void run() {
+    for (;;) {
+      std::shared_ptr<call> mine;
+      {
+        const lock_guard held(lock_);
+        ++idle_;
+        while (waiting_.empty() && !closing_) work_.wait(lock_);
+        --idle_;
+        if (closing_) return;
+        mine = std::move(waiting_.front());
+        waiting_.pop_front();
+        if (mine->dropped) continue;
+      }
+      result<peer_id> peer = fail(errc::no_memory);
+      LADING_TRY { peer = transport_.connect(mine->address, time_); }
+      LADING_CATCH_BAD_ALLOC(static_cast<void>(0))
+      bool dropped = false;
+      {
+        const lock_guard held(lock_);
+        mine->peer = peer;
+        mine->done = true;
+        dropped = mine->dropped;
+      }
+      if (dropped && peer) transport_.disconnect(*peer);
+    }
+  }
+
+  Transport& transport_;
+  std::chrono::nanoseconds time_;
+  detail::mutex lock_;  // what follows
+  detail::condition work_;
+  std::deque<std::shared_ptr<call>> waiting_;
+  std::size_t idle_ = 0, threads_ = 0;
+  bool closing_ = false;
+  std::array<detail::thread, most> thread_;
+};
+
+}  // namespace lading::detail
