@@ -38,8 +38,9 @@ struct driver_allocation {
 
 /// An adapter: moves checked slices between checked regions. Everything else is the endpoint's.
 ///
-/// Threads: the endpoint calls one function at a time, except post and notify where capabilities().concurrent_post, and capabilities and name, which are
-///          called at any time. Reports may come from any thread.
+/// Threads: the endpoint calls one function at a time, except map and allocate, and the destructors of what these return, which run in the threads of
+///          those who register, several at once and beside all others; post and notify, where capabilities().concurrent_post; and capabilities, name and
+///          event_fd, which are called at any time. No call is under way when stop is called. Reports may come from any thread.
 class driver {
  public:
   virtual ~driver() = default;
@@ -53,7 +54,7 @@ class driver {
   /// Ends all traffic: afterwards no slice is read, written or reported. The endpoint ends what has not been reported.
   virtual void stop() noexcept = 0;
 
-  // Memory. Failing to register is an error, never a slower path.
+  // Memory. Failing to register is an error, never a slower path. Registering may take its time: deadlines are kept meanwhile.
   [[nodiscard]] virtual result<std::unique_ptr<driver_memory>> map(bytes_span, memory_kind) { return std::make_unique<driver_memory>(); }
   [[nodiscard]] virtual result<driver_allocation> allocate(std::size_t size);
   [[nodiscard]] virtual result<std::vector<std::byte>> export_key(const local_region&) { return std::vector<std::byte>{}; }
@@ -100,7 +101,7 @@ struct heap_memory final : driver_memory {
 
 }  // namespace detail
 
-/// Page-aligned zeroed memory of the host, registered by map.
+/// Zeroed memory of the host, aligned to 4 KiB, registered by map.
 inline result<driver_allocation> driver::allocate(std::size_t size) {
   auto memory = std::make_unique<detail::heap_memory>(size);
   if (memory->bytes == nullptr) return fail(errc::no_memory, {.needed = size, .what = "the allocation failed"});

@@ -7,6 +7,17 @@
 
 namespace lading {
 
+namespace detail {
+
+/// What `call` returns; no_memory where it ran out of that.
+template <class Call>
+[[nodiscard]] auto or_no_memory(Call&& call) -> decltype(call()) {
+  LADING_TRY { return call(); }
+  LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory))
+}
+
+}  // namespace detail
+
 /// A transport made of a driver: what users call. Adapters derive from it, or make one with create.
 ///
 /// Threads: submit, progress, notifications and metrics from any thread at once (one of them drives, the others return); connecting, registering and
@@ -42,28 +53,34 @@ class endpoint {
   ///
   /// Errors: invalid_argument for no bytes, unsupported for a kind that capabilities lacks, no_memory, backend_failure, closed.
   [[nodiscard]] result<region> register_region(bytes_span memory, memory_kind kind = memory_kind::host) {
-    auto id = core_->add_region(memory, kind);
+    auto id = detail::or_no_memory([&] { return core_->add_region(memory, kind); });
     if (!id) return fail(id.error());
     return region(core_, *id, memory);
   }
 
   /// Allocates zeroed memory that the transport likes best, and registers it.
+  ///
+  /// Errors: invalid_argument for no bytes, no_memory, backend_failure, closed.
   [[nodiscard]] result<region> allocate_region(std::size_t size) {
-    auto made = core_->add_allocation(size);
+    auto made = detail::or_no_memory([&] { return core_->add_allocation(size); });
     if (!made) return fail(made.error());
     return region(core_, made->first, made->second);
   }
 
   /// The bytes by which a peer can address the region; to be sent by whatever means the program has. Give it only to whom may write the region.
+  ///
+  /// Errors: not_registered for an empty region or another endpoint's, no_memory, and the driver's.
   [[nodiscard]] result<std::vector<std::byte>> export_region(const region& exported) {
     if (!exported.belongs_to(*core_)) return fail(errc::not_registered, {.what = "the region is empty, or another endpoint's"});
-    return core_->describe(exported.id());
+    return detail::or_no_memory([&] { return core_->describe(exported.id()); });
   }
 
   /// Makes a peer's exported region addressable, until release_region or disconnect.
   ///
-  /// Errors: closed without such a peer, not_registered for a descriptor of another endpoint, and those of decode_descriptor.
-  [[nodiscard]] result<remote_region_id> import_region(peer_id peer, bytes_view descriptor) { return core_->import(peer, descriptor); }
+  /// Errors: closed without such a peer, not_registered for a descriptor of another endpoint, no_memory, and those of decode_descriptor.
+  [[nodiscard]] result<remote_region_id> import_region(peer_id peer, bytes_view descriptor) {
+    return detail::or_no_memory([&] { return core_->import(peer, descriptor); });
+  }
 
   /// The inverse of import_region.
   ///
@@ -71,13 +88,16 @@ class endpoint {
   result<void> release_region(remote_region_id imported) noexcept { return core_->remove_import(imported); }
 
   /// The bytes by which others connect to this endpoint.
-  [[nodiscard]] result<std::vector<std::byte>> address() const { return core_->address(); }
+  [[nodiscard]] result<std::vector<std::byte>> address() const {
+    return detail::or_no_memory([&] { return core_->address(); });
+  }
 
   /// Makes the peer with that address reachable from here; makes progress meanwhile. Each side connects on its own behalf.
   ///
-  /// Errors: peer_lost or timed_out where nobody answers, closed, and those of decode_address.
+  /// Units:  the time is that of endpoint_options::clock; nanoseconds::max() is never, zero or less asks once.
+  /// Errors: peer_lost or timed_out where nobody answers, closed, no_memory, and those of decode_address.
   [[nodiscard]] result<peer_id> connect(bytes_view address, std::chrono::nanoseconds timeout = std::chrono::seconds(10)) {
-    return core_->connect(address, timeout);
+    return detail::or_no_memory([&] { return core_->connect(address, timeout); });
   }
 
   /// Ends all transfers with the peer, `closed`, and drops what was imported from it.
@@ -98,7 +118,7 @@ class endpoint {
 
   /// Checks a batch once, for submitting it many times.
   [[nodiscard]] result<prepared_batch> prepare(peer_id peer, op direction, std::span<const slice> slices) {
-    auto state = core_->prepare(peer, direction, slices);
+    auto state = detail::or_no_memory([&] { return core_->prepare(peer, direction, slices); });
     if (!state) return fail(state.error());
     return prepared_batch(std::move(*state));
   }
@@ -114,7 +134,10 @@ class endpoint {
   /// Moves what is under way and keeps deadlines; returns how many things happened. Where another thread is at it, returns 0.
   std::size_t progress() noexcept { return core_->progress(); }
 
-  /// A descriptor to poll for reading once progress has returned 0; -1 where there is none. Deadlines do not wake it.
+  /// A descriptor to poll for reading once progress has returned 0, and what it may have brought has been looked at: transfers, notifications. -1 where
+  /// there is none. Deadlines do not wake it.
+  ///
+  /// Threads: one thread polls it, and calls progress; others wait for their transfers, and leave its wakes to it.
   [[nodiscard]] int event_fd() const noexcept { return core_->event_fd(); }
 
   /// Takes the oldest notification that has arrived; false where there is none.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include <lading/transport/drive_lock.hpp>
 #include <lading/transport/driver.hpp>
 #include <lading/transport/metrics.hpp>
 
@@ -13,6 +14,7 @@ namespace lading {
 
 /// How an endpoint behaves, whatever its transport.
 struct endpoint_options {
+  // Durations: nanoseconds::max() is never.
   std::chrono::nanoseconds default_deadline = std::chrono::seconds(30);  ///< of a batch that names none
   std::chrono::nanoseconds drain_limit =
       std::chrono::milliseconds(20);  ///< how long a batch that was given up waits for its slices before they are quarantined
@@ -27,15 +29,19 @@ struct endpoint_options {
 class endpoint_core final : public detail::operation_owner, public driver_host, public std::enable_shared_from_this<endpoint_core> {
  public:
   endpoint_core(std::unique_ptr<driver> adapter, const endpoint_options& options)
-      : driver_(std::move(adapter)), options_(options), caps_(driver_->capabilities()), tag_(transport_tag(driver_->name())) {
-    side = std::make_shared<incoming_side>(options.max_notifications);
+      : operation_owner(options.max_notifications),
+        driver_(std::move(adapter)),
+        options_(options),
+        caps_(driver_->capabilities()),
+        tag_(transport_tag(driver_->name())),
+        drive_(side->awake) {
     side->identity = {process_identity(), detail::random_number()};
   }
   endpoint_core(const endpoint_core&) = delete;
   endpoint_core& operator=(const endpoint_core&) = delete;
   ~endpoint_core() {
     dead_.sweep();
-    side->dead.sweep();
+    side->dead.sweep();  // before the driver goes
     for (operation* chain : {pool_, active_, inbox_}) {
       while (chain != nullptr) delete std::exchange(chain, chain->next_);
     }
@@ -73,6 +79,7 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
 
   // Progress.
   std::size_t progress() noexcept;
+  std::size_t help() noexcept;
   void lost(driver_connection& peer, errc why) noexcept override {
     if (peer_record* record = peers_.pin(static_cast<std::uint32_t>(peer.id)); record != nullptr) {
       errc expected{};
@@ -92,6 +99,8 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
  private:
   static constexpr std::uint32_t number(auto id) noexcept { return static_cast<std::uint32_t>(id); }
 
+  [[nodiscard]] result<region_id> insert_region(driver_allocation made);
+
   // Running one batch.
   [[nodiscard]] operation* acquire() noexcept;
   void recycle(operation& done) noexcept;
@@ -107,15 +116,12 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
   void detach(operation& done) noexcept;
   void conclude(operation& done, std::chrono::nanoseconds at) noexcept;
   void settle(operation& done, bool quarantined, std::chrono::nanoseconds at) noexcept;
-  void try_notify(operation& done) noexcept;
+  [[nodiscard]] bool try_notify(operation& done) noexcept;
+  void expire(operation& fresh) noexcept;
   void give_up(operation& running, errc why, std::chrono::nanoseconds at) noexcept;
   void quarantine(operation& running) noexcept;
   std::size_t service(operation& running, std::chrono::nanoseconds at) noexcept;
   std::size_t drive() noexcept;
-  void sweep() noexcept {
-    dead_.sweep();
-    side->dead.sweep();
-  }
 
   std::unique_ptr<driver> driver_;
   endpoint_options options_;
@@ -123,10 +129,10 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
   std::uint64_t tag_;
   std::atomic<std::uint64_t> generation_{0};
   registry<peer_record> peers_;
-  detail::graveyard dead_;  // records of peers and imports; side->dead has those of regions
+  detail::graveyard dead_;  // records of peers and imports, which end under drive_; side->dead has those of regions, which end under no lock
   detail::metrics_counters metrics_;
 
-  std::mutex drive_;  // one thread at a time in the driver; guards what follows
+  detail::drive_lock drive_;  // one thread at a time in the driver; guards what follows
   operation* active_ = nullptr;
   bool stopped_ = false;
 

@@ -12,7 +12,8 @@
 namespace lading {
 
 /// Any transport, with faults put in between: seeded, reproducible, counted. Both sides of a connection must be wrapped; the faults are those of
-/// the side that submits. Without faults it behaves as the transport it wraps.
+/// the side that submits. Without faults it behaves as the transport it wraps. The end of a delay or stall does not wake who polls event_fd, as deadlines
+/// do not.
 template <transport Inner>
 class fault_injecting : public endpoint {
  public:
@@ -26,6 +27,12 @@ class fault_injecting : public endpoint {
       return fault_injecting(std::move(*made), driver);
     }
     LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory))
+  }
+
+  /// Connects the inner transports; drives nothing else meanwhile.
+  [[nodiscard]] result<peer_id> connect(bytes_view address, std::chrono::nanoseconds timeout = std::chrono::seconds(10)) {
+    driver_->limit_connecting(timeout);
+    return endpoint::connect(address, timeout);
   }
 
   [[nodiscard]] result<transfer> submit(peer_id peer, op direction, std::span<const slice> slices, const submit_options& options = {}) {

@@ -3,6 +3,8 @@
 
 #include <chrono>
 
+#include <lading/transport/time_source.hpp>
+
 namespace lading {
 
 /// Decides when to send a peer a heartbeat, and when its silence means that it is gone. For adapters whose library does not tell.
@@ -21,7 +23,7 @@ class liveness {
   [[nodiscard]] bool due(std::chrono::nanoseconds now) noexcept {
     if (now - sent_ < interval_) return false;
     // A host that slept through the interval has not listened either: give the peer another one.
-    if (now - sent_ > 2 * interval_ + limit_) heard_ = now;
+    if (now - sent_ > later(later(interval_, interval_), limit_)) heard_ = now;
     sent_ = now;
     return true;
   }

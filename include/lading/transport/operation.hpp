@@ -40,6 +40,8 @@ struct prepared_state {
 
 /// Who ends an operation once all of it has been reported.
 struct operation_owner {
+  explicit operation_owner(std::size_t notification_capacity) : side(std::make_shared<incoming_side>(notification_capacity)) {}
+
   virtual void drained(operation& done) noexcept = 0;
 
   registry<remote_region> remotes;

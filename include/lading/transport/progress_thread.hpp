@@ -1,11 +1,13 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
 
 #include <lading/transport/concept.hpp>
+#include <lading/transport/wakeup.hpp>
 
 #if __has_include(<poll.h>)
 #include <poll.h>
@@ -19,36 +21,43 @@ namespace lading {
 template <transport Transport>
 class progress_thread {
  public:
-  /// Sleeps at most `longest_sleep` at a time, because deadlines do not wake it.
+  /// Sleeps at most `longest_sleep` at a time, because deadlines do not wake it; a tenth of that where the transport has no event descriptor.
   explicit progress_thread(Transport& driven, std::chrono::microseconds longest_sleep = std::chrono::milliseconds(1))
       : driven_(driven), longest_sleep_(longest_sleep), thread_([this] { run(); }) {}
   progress_thread(const progress_thread&) = delete;
   progress_thread& operator=(const progress_thread&) = delete;
   ~progress_thread() {
     stopping_.store(true, std::memory_order_release);
+    stop_.signal();
     thread_.join();
   }
 
  private:
   void run() noexcept {
-    const int fd = driven_.event_fd();
+    const int fd = driven_.event_fd(), stop = stop_.fd();
+    stop_.clear();
+    const std::chrono::microseconds longest = fd >= 0 ? longest_sleep_ : longest_sleep_ / 10;
     while (!stopping_.load(std::memory_order_acquire)) {
-      if (driven_.progress() != 0) continue;
-#if __has_include(<poll.h>)
-      if (fd >= 0) {
-        ::pollfd watched{.fd = fd, .events = POLLIN, .revents = 0};
-        const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(longest_sleep_).count();
-        ::poll(&watched, 1, static_cast<int>(milliseconds));
-        continue;
-      }
-#endif
-      std::this_thread::sleep_for(longest_sleep_ / 10);
+      if (driven_.progress() == 0) sleep(fd, stop, longest);
     }
+  }
+  static void sleep([[maybe_unused]] int fd, [[maybe_unused]] int stop, std::chrono::microseconds longest) noexcept {
+#if __has_include(<poll.h>)
+    if (stop >= 0 && (fd >= 0 || longest >= std::chrono::milliseconds(1))) {
+      // Where fd is -1 it is passed over. The time is an int.
+      ::pollfd watched[] = {{.fd = stop, .events = POLLIN, .revents = 0}, {.fd = fd, .events = POLLIN, .revents = 0}};
+      const auto limit = std::min<std::chrono::microseconds>(longest, std::chrono::hours(1));
+      ::poll(watched, 2, static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(limit).count()));
+      return;
+    }
+#endif
+    std::this_thread::sleep_for(std::min<std::chrono::microseconds>(longest, std::chrono::milliseconds(100)));  // the end waits for it
   }
 
   Transport& driven_;
   std::chrono::microseconds longest_sleep_;
   std::atomic<bool> stopping_{false};
+  wakeup stop_;
   std::thread thread_;
 };
 

@@ -3,14 +3,18 @@
 
 // What an endpoint keeps about its regions, its peers and the regions it imported; and what its peers may act on.
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
 #include <lading/core/bytes.hpp>
 #include <lading/core/checked.hpp>
+#include <lading/core/config.hpp>
 #include <lading/transport/identity.hpp>
 #include <lading/transport/registry.hpp>
 #include <lading/transport/types.hpp>
@@ -41,7 +45,7 @@ struct driver_connection {
 
 namespace detail {
 
-/// What is taken out of a table by its last user, in whatever thread; it is destroyed later, where the adapter's lock can be held.
+/// What is taken out of a table by its last user, in whatever thread; it is destroyed later, where that may take its time.
 struct disposable {
   virtual ~disposable() = default;
   std::unique_ptr<disposable> next;
@@ -62,8 +66,20 @@ class graveyard {
     first_ = std::move(dead);
     used_.store(true, std::memory_order_release);
   }
+  /// Destroys what is buried; afterwards all that was buried before this call is destroyed.
   void sweep() noexcept {
-    if (!used_.load(std::memory_order_acquire)) return;
+    std::lock_guard held(sweeping_);
+    destroy_all();
+  }
+  /// The same, but leaves it to another thread that is at it.
+  void try_sweep() noexcept {
+    if (!used_.load(std::memory_order_acquire) || !sweeping_.try_lock()) return;
+    destroy_all();
+    sweeping_.unlock();
+  }
+
+ private:
+  void destroy_all() noexcept {
     std::unique_ptr<disposable> list;
     {
       std::lock_guard held(mutex_);
@@ -73,8 +89,7 @@ class graveyard {
     while (list != nullptr) list = std::move(list->next);
   }
 
- private:
-  std::mutex mutex_;
+  std::mutex mutex_, sweeping_;
   std::unique_ptr<disposable> first_;
   std::atomic<bool> used_{false};
 };
@@ -110,43 +125,71 @@ struct peer_record : detail::disposable {
 /// Threads: any.
 class notification_queue {
  public:
-  explicit notification_queue(std::size_t capacity) : ring_(capacity != 0 ? capacity : 1) {}
+  /// `taker` is the endpoint's whose queue this is: its driver may be keeping what was refused.
+  explicit notification_queue(std::size_t capacity, wakeup& taker) : ring_(capacity != 0 ? capacity : 1), taker_(taker) {}
 
-  /// False where it is full.
-  [[nodiscard]] bool push(notification arrived) noexcept {
+  /// False where it is full. Then the taker is woken when there is room, and so is `sender`, where that is another endpoint of this process.
+  [[nodiscard]] bool push(notification arrived, const std::shared_ptr<wakeup>& sender = nullptr) noexcept {
     std::lock_guard held(mutex_);
-    if (count_ == ring_.size()) return false;
+    if (count_ == ring_.size()) {
+      refused_ = true;
+      if (sender != nullptr) wait(sender);
+      return false;
+    }
     ring_[(first_ + count_) % ring_.size()] = arrived;
     ++count_;
     return true;
   }
-  [[nodiscard]] bool full() noexcept {
+  /// Whether push would take one; if not, the taker is woken when it would.
+  [[nodiscard]] bool has_room() noexcept {
     std::lock_guard held(mutex_);
-    return count_ == ring_.size();
+    if (count_ == ring_.size()) refused_ = true;
+    return count_ != ring_.size();
   }
   [[nodiscard]] bool pop(notification& taken) noexcept {
-    std::lock_guard held(mutex_);
-    if (count_ == 0) return false;
-    taken = ring_[first_];
-    first_ = (first_ + 1) % ring_.size();
-    --count_;
+    std::vector<std::weak_ptr<wakeup>> waiting;
+    {
+      std::lock_guard held(mutex_);
+      if (count_ == 0) return false;
+      taken = ring_[first_];
+      first_ = (first_ + 1) % ring_.size();
+      --count_;
+      if (!std::exchange(refused_, false)) return true;
+      waiting.swap(waiting_);
+    }
+    taker_.signal();
+    for (const auto& each : waiting) {
+      if (const auto sender = each.lock()) sender->signal();
+    }
     return true;
   }
 
  private:
+  /// Each sender once; where there is no memory for another, it finds the room when it next makes progress.
+  void wait(const std::shared_ptr<wakeup>& sender) noexcept {
+    const auto same = [&](const std::weak_ptr<wakeup>& each) { return !each.owner_before(sender) && !sender.owner_before(each); };
+    std::erase_if(waiting_, [](const std::weak_ptr<wakeup>& each) { return each.expired(); });
+    if (std::find_if(waiting_.begin(), waiting_.end(), same) != waiting_.end()) return;
+    LADING_TRY { waiting_.push_back(sender); }
+    LADING_CATCH_BAD_ALLOC(return)
+  }
+
   std::mutex mutex_;
   std::vector<notification> ring_;
+  wakeup& taker_;
+  std::vector<std::weak_ptr<wakeup>> waiting_;
   std::size_t first_ = 0, count_ = 0;
+  bool refused_ = false;
 };
 
 /// The part of an endpoint that its peers act on: its regions and its notifications. Adapters check here what a peer asks for.
 struct incoming_side {
-  explicit incoming_side(std::size_t notification_capacity) : notifications(notification_capacity) {}
+  explicit incoming_side(std::size_t notification_capacity) : notifications(notification_capacity, awake) {}
 
   endpoint_identity identity;
   registry<local_region> regions;
-  notification_queue notifications;
   wakeup awake;
+  notification_queue notifications;
   detail::graveyard dead;
   std::atomic<bool> closed{false};
 
@@ -160,7 +203,9 @@ struct incoming_side {
     if (region != nullptr) unpin(id);
     return fail(errc::not_registered, {.what = "its owner has deregistered the region: import its new descriptor"});
   }
-  void unpin(region_id id) noexcept { dead.bury(regions.unpin(static_cast<std::uint32_t>(id))); }
+  void unpin(region_id id) noexcept {
+    regions.unpin(static_cast<std::uint32_t>(id), [this](std::unique_ptr<local_region> last) { dead.bury(std::move(last)); });
+  }
 };
 
 /// A range of a local region on which a peer's message acts; the region cannot be deregistered while this lives.

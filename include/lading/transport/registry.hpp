@@ -71,10 +71,15 @@ class registry {
 
   /// Gives up one pin. Returns the record where it was retired and this was its last user, else nothing.
   [[nodiscard]] std::unique_ptr<Record> unpin(std::uint32_t id) noexcept {
+    std::unique_ptr<Record> last;
+    unpin(id, [&](std::unique_ptr<Record> record) noexcept { last = std::move(record); });
+    return last;
+  }
+  /// The same, but the record goes to `last_user(record)` before `contains` says that it is gone.
+  void unpin(std::uint32_t id, auto&& last_user) noexcept {
     entry& place = at(id & index_mask);
     const std::uint64_t before = place.word.fetch_sub(1, std::memory_order_acq_rel);
-    if ((before & pin_mask) != 1 || (before & retired) == 0) return nullptr;
-    return take(id);
+    if ((before & pin_mask) == 1 && (before & retired) != 0) take(id, last_user);
   }
 
   /// The record of an id that the caller has pinned.
@@ -135,7 +140,7 @@ class registry {
       const std::uint32_t id = index | (static_cast<std::uint32_t>(word >> generation_shift) << index_bits);
       if (Record* record = pin(id); record != nullptr) {
         visit(id, *record);
-        if (auto last = unpin(id)) last_user(std::move(last));
+        unpin(id, last_user);
       }
     }
   }
@@ -182,17 +187,21 @@ class registry {
   }
 
   /// The record is retired and has no user: only one caller gets here, so it may be taken without a lock.
-  std::unique_ptr<Record> take(std::uint32_t id) noexcept {
+  void take(std::uint32_t id, auto&& taker) noexcept {
     const std::uint32_t index = id & index_mask;
     entry& place = at(index);
-    std::unique_ptr<Record> record = std::move(place.record);
+    taker(std::move(place.record));
     place.word.store(0, std::memory_order_release);
     if (place.generation < generation_limit) {
       std::lock_guard held(mutex_);
       place.next_free = free_;
       free_ = index;
     }
-    return record;
+  }
+  std::unique_ptr<Record> take(std::uint32_t id) noexcept {
+    std::unique_ptr<Record> taken;
+    take(id, [&](std::unique_ptr<Record> record) noexcept { taken = std::move(record); });
+    return taken;
   }
 
   std::mutex mutex_;

@@ -19,6 +19,14 @@ struct time_source {
   }
 };
 
+/// `from` plus `span`, or the farthest there is: nanoseconds::max() from now is never.
+[[nodiscard]] constexpr std::chrono::nanoseconds later(std::chrono::nanoseconds from, std::chrono::nanoseconds span) noexcept {
+  using std::chrono::nanoseconds;
+  if (span.count() > 0 && from > nanoseconds::max() - span) return nanoseconds::max();
+  if (span.count() < 0 && from < nanoseconds::min() - span) return nanoseconds::min();
+  return from + span;
+}
+
 /// A clock that moves when it is told to, so that deadlines are tested without waiting. It must outlive the endpoints that read it.
 class manual_clock {
  public:

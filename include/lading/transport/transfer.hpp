@@ -29,16 +29,19 @@ class transfer {
 
   /// Makes progress until it has ended; returns how. It ends at the latest shortly after its deadline.
   completion wait() noexcept {
+    if (ready()) return operation_->completion_;
     for (unsigned idle = 0; !ready();) step(idle);
+    core_->wake();
     return operation_->completion_;
   }
 
   /// Makes progress until it has ended or the time is up; returns ready(). The time is that of the steady clock.
   bool wait_for(std::chrono::nanoseconds timeout) noexcept {
     if (ready()) return true;
-    core_->progress();
+    core_->help();
     const auto start = std::chrono::steady_clock::now();
     for (unsigned idle = 0; !ready() && std::chrono::steady_clock::now() - start < timeout;) step(idle);
+    core_->wake();
     return ready();
   }
 
@@ -69,7 +72,7 @@ class transfer {
  private:
   /// One round of progress; the longer nothing happens, the more it leaves the processor to others.
   void step(unsigned& idle) noexcept {
-    if (core_->progress() != 0) {
+    if (core_->help() != 0) {
       idle = 0;
     } else if (++idle > 2000) {
       std::this_thread::sleep_for(std::chrono::microseconds(50));

@@ -48,9 +48,11 @@ struct capabilities {
 
 /// How one batch is to be run.
 struct submit_options {
-  std::chrono::nanoseconds deadline{0};  ///< from submit on; 0 = endpoint_options::default_deadline. Afterwards the transfer ends timed_out.
-  std::uint64_t notify_tag = 0;          ///< given to the peer after all bytes are visible there
-  bool notify = false;                   ///< whether to give it; a batch that failed in part is not announced
+  /// From submit on; afterwards the transfer ends timed_out. 0 = endpoint_options::default_deadline, nanoseconds::max() = never. With a negative one
+  /// nothing is moved: it is over already.
+  std::chrono::nanoseconds deadline{0};
+  std::uint64_t notify_tag = 0;  ///< given to the peer after all bytes are visible there
+  bool notify = false;           ///< whether to give it; a batch that failed in part is not announced
 };
 
 /// How a batch ended. Exactly one per transfer; done + failed is the number of slices submitted.

@@ -40,27 +40,31 @@ class wakeup {
 #endif
   }
 
+  /// Complexity: constant, and no call of the system where it is readable already.
   void signal() noexcept {
 #if defined(__linux__)
-    if (const int made = fd_.load(std::memory_order_acquire); made >= 0) {
+    if (const int made = fd_.load(std::memory_order_acquire); made >= 0 && !signalled_.exchange(true, std::memory_order_acq_rel)) {
       const std::uint64_t one = 1;
       [[maybe_unused]] const auto written = ::write(made, &one, sizeof one);
     }
 #endif
   }
 
-  /// Makes it unreadable until the next signal.
+  /// Makes it unreadable until the next signal. What was signalled before is to be looked at afterwards.
   void clear() noexcept {
 #if defined(__linux__)
     if (const int made = fd_.load(std::memory_order_acquire); made >= 0) {
       std::uint64_t count = 0;
       [[maybe_unused]] const auto taken = ::read(made, &count, sizeof count);
+      // After the read: who signals in between writes nothing, but is looked at by this caller.
+      signalled_.exchange(false, std::memory_order_acq_rel);
     }
 #endif
   }
 
  private:
   std::atomic<int> fd_{-1};
+  std::atomic<bool> signalled_{false};
 };
 
 }  // namespace lading

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include <lading/transport/detail/at_exit.hpp>
 #include <lading/transport/endpoint_core.hpp>
 
 namespace lading {
@@ -198,8 +199,7 @@ inline result<operation*> endpoint_core::begin(peer_id peer, op direction, const
   if (!loaded) return refuse(fresh, loaded.error());
   fresh->direction_ = direction;
   fresh->submitted_ = started;
-  const auto limit = options.deadline.count() > 0 ? options.deadline : options_.default_deadline;
-  fresh->deadline_ = limit < std::chrono::nanoseconds::max() - started ? started + limit : std::chrono::nanoseconds::max();
+  fresh->deadline_ = later(started, options.deadline.count() != 0 ? options.deadline : options_.default_deadline);
   fresh->notify_tag_ = options.notify_tag;
   if (options.notify) fresh->notice_.store(operation::notice::wanted, std::memory_order_relaxed);
   // One more than there are slices, so that the transfer does not end before submit is done with it.
@@ -238,40 +238,32 @@ inline result<std::shared_ptr<const detail::prepared_state>> endpoint_core::prep
   state->peer = peer;
   state->direction = direction;
   state->slices.assign(slices.begin(), slices.end());
-  operation* trial = acquire();
+  operation* const trial = acquire();
   if (trial == nullptr) return fail(errc::no_memory);
-  result<void> checked;
-  LADING_TRY {
-    checked = pin_peer(*trial, peer);
-    trial->direction_ = direction;
-    trial->slices_ = state->slices;
-    trial->durable_ = true;
-    if (checked) checked = check(*trial, state->slices);
-    if (checked) {
-      state->bytes = trial->total_bytes_;
-      state->locals = trial->locals_;
-      state->remotes = trial->remotes_;
-      const auto once = [](auto& ids) {
-        std::sort(ids.begin(), ids.end());
-        ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-      };
-      once(state->locals);
-      once(state->remotes);
-      batch view(*trial);
-      std::lock_guard held(drive_);
-      auto plan = driver_->prepare(view);
-      if (plan) {
-        state->plan = std::move(*plan);
-      } else {
-        checked = fail(plan.error());
-      }
-    }
-  }
-  LADING_CATCH_BAD_ALLOC(checked = fail(errc::no_memory))
-  release(*trial);
-  detach(*trial);
-  unreference(*trial);
-  if (!checked) return fail(checked.error());
+  const detail::at_exit unpin([&] {
+    release(*trial);
+    detach(*trial);
+    unreference(*trial);
+  });
+  if (auto pinned = pin_peer(*trial, peer); !pinned) return fail(pinned.error());
+  trial->direction_ = direction;
+  trial->slices_ = state->slices;
+  trial->durable_ = true;
+  if (auto checked = check(*trial, state->slices); !checked) return fail(checked.error());
+  state->bytes = trial->total_bytes_;
+  state->locals = trial->locals_;
+  state->remotes = trial->remotes_;
+  const auto once = [](auto& ids) {
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  };
+  once(state->locals);
+  once(state->remotes);
+  batch view(*trial);
+  std::lock_guard held(drive_);
+  auto plan = driver_->prepare(view);
+  if (!plan) return fail(plan.error());
+  state->plan = std::move(*plan);
   return state;
 }
 
@@ -282,7 +274,9 @@ inline void endpoint_core::launch(operation& fresh) noexcept {
   };
   const auto all_posted = [&] { return fresh.cursor_ == fresh.slices_.size(); };
   metrics_.count_submitted();
-  if (caps_.concurrent_post) {
+  if (fresh.deadline_ <= fresh.submitted_) {
+    expire(fresh);
+  } else if (caps_.concurrent_post) {
     post_now();
   } else if (drive_.try_lock()) {
     post_now();
@@ -321,6 +315,16 @@ inline void endpoint_core::launch(operation& fresh) noexcept {
     inbox_filled_.store(true, std::memory_order_release);
   }
   side->awake.signal();
+}
+
+/// Its time was up before it began: nothing of it is posted.
+inline void endpoint_core::expire(operation& fresh) noexcept {
+  constexpr const char* what = "the deadline was over when the batch was submitted";
+  fresh.given_up_.store(errc::timed_out, std::memory_order_release);
+  fresh.notice_.store(operation::notice::none, std::memory_order_relaxed);
+  fresh.notify_error_ = fail(errc::timed_out, {.what = what});  // how a batch of no slices ends
+  fresh.cursor_ = fresh.slices_.size();
+  fresh.failed(0, fresh.slices_.size(), error(errc::timed_out, {.what = what}));
 }
 
 inline void endpoint_core::post_more(operation& running) noexcept {

@@ -3,86 +3,78 @@
 
 // endpoint_core: regions, imports and peers.
 
+#include <lading/transport/detail/at_exit.hpp>
 #include <lading/transport/endpoint_core.hpp>
 
 namespace lading {
 
+// Registering takes seconds for large memory. It holds no lock, so that others drive meanwhile and deadlines hold.
 inline result<region_id> endpoint_core::add_region(bytes_span bytes, memory_kind kind) {
   if (side->closed) return fail(errc::closed);
   if (bytes.empty() || bytes.data() == nullptr)
     return fail(errc::invalid_argument, {.needed = 1, .available = 0, .what = "a region has at least one byte"});
   if ((caps_.memory_kinds & bit_of(kind)) == 0) return fail(errc::unsupported, {.what = "this transport cannot register memory of that kind"});
-  auto record = std::make_unique<local_region>();
-  std::lock_guard held(drive_);
   auto memory = driver_->map(bytes, kind);
   if (!memory) return fail(memory.error());
-  record->bytes = bytes;
-  record->kind = kind;
-  record->generation = ++generation_;
-  record->memory = std::move(*memory);
-  auto id = side->regions.insert(std::move(record));
-  if (!id) return fail(id.error());
-  return region_id{*id};
+  return insert_region({bytes, kind, std::move(*memory)});
 }
 
 inline result<std::pair<region_id, bytes_span>> endpoint_core::add_allocation(std::size_t size) {
   if (side->closed) return fail(errc::closed);
   if (size == 0) return fail(errc::invalid_argument, {.needed = 1, .available = 0, .what = "a region has at least one byte"});
-  auto record = std::make_unique<local_region>();
-  std::lock_guard held(drive_);
   auto allocation = driver_->allocate(size);
   if (!allocation) return fail(allocation.error());
   const bytes_span bytes = allocation->bytes;
-  record->bytes = bytes;
-  record->kind = allocation->kind;
-  record->generation = ++generation_;
-  record->memory = std::move(allocation->memory);
-  auto id = side->regions.insert(std::move(record));
+  auto id = insert_region(std::move(*allocation));
   if (!id) return fail(id.error());
-  return std::pair{region_id{*id}, bytes};
+  return std::pair{*id, bytes};
 }
 
+inline result<region_id> endpoint_core::insert_region(driver_allocation made) {
+  auto record = std::make_unique<local_region>();
+  record->bytes = made.bytes;
+  record->kind = made.kind;
+  record->generation = ++generation_;
+  record->memory = std::move(made.memory);
+  auto id = side->regions.insert(std::move(record));
+  if (!id) return fail(id.error());
+  return region_id{*id};
+}
+
+/// Unregisters in this thread; waits for nobody.
 inline result<void> endpoint_core::remove_region(region_id id) noexcept {
   auto record = side->regions.remove(number(id));
   if (!record) return fail(record.error());
-  std::lock_guard held(drive_);
-  record->reset();
-  sweep();
   return {};
 }
 
 /// For destructors: nobody can use the region any more, and it is gone when its last transfer is; waits for that within close_limit.
 inline void endpoint_core::retire_region(region_id id) noexcept {
   side->dead.bury(side->regions.retire(number(id)));
-  const auto until = std::chrono::steady_clock::now() + options_.close_limit;
-  while (side->regions.contains(number(id)) && std::chrono::steady_clock::now() < until) {
-    if (progress() == 0) std::this_thread::yield();
+  const auto until = later(time_source{}.now(), options_.close_limit);
+  while (side->regions.contains(number(id)) && time_source{}.now() < until) {
+    if (help() == 0) std::this_thread::yield();
   }
-  std::lock_guard held(drive_);
-  sweep();
+  wake();
+  side->dead.sweep();
 }
 
 inline result<std::vector<std::byte>> endpoint_core::describe(region_id id) {
   local_region* region = side->regions.pin(number(id));
   if (region == nullptr) return fail(errc::not_registered, {.what = "no such region of this endpoint"});
-  std::vector<std::byte> key;
-  {
+  const detail::at_exit unpin([&] { side->unpin(id); });
+  const auto exported = [&] {
     std::lock_guard held(drive_);
-    auto exported = driver_->export_key(*region);
-    if (!exported) {
-      side->unpin(id);
-      return fail(exported.error());
-    }
-    key = std::move(*exported);
-  }
+    return driver_->export_key(*region);
+  }();
+  if (!exported) return fail(exported.error());
   const region_descriptor described{.transport = tag_,
                                     .endpoint = side->identity.endpoint,
                                     .generation = region->generation,
                                     .size = region->bytes.size(),
                                     .id = id,
                                     .kind = region->kind,
-                                    .key = key};
-  side->unpin(id);
+                                    .key = *exported};
   return encode_descriptor(described);
 }
 
@@ -92,24 +84,21 @@ inline result<remote_region_id> endpoint_core::import(peer_id peer, bytes_view b
   if (described->transport != tag_) return fail(errc::bad_header, {.offset = detail::blob_prefix, .what = "the descriptor is of another transport"});
   peer_record* record = peers_.pin(number(peer));
   if (record == nullptr) return fail(errc::closed, {.what = "no such peer: connect to it first"});
-  const auto imported = [&]() -> result<remote_region_id> {
-    if (described->endpoint != record->identity.endpoint) {
-      return fail(errc::not_registered, {.offset = detail::blob_prefix + 8, .what = "the descriptor is of another endpoint than this peer"});
-    }
-    if (const errc lost = record->lost.load(); lost != errc{}) return fail(lost);
-    auto fresh = std::make_unique<remote_region>();
-    std::lock_guard held(drive_);
-    auto key = driver_->import_key(*record->connection, *described);
-    if (!key) return fail(key.error());
-    fresh->size = described->size;
-    fresh->peer = peer;
-    fresh->key = std::move(*key);
-    auto id = remotes.insert(std::move(fresh));
-    if (!id) return fail(id.error());
-    return remote_region_id{*id};
-  }();
-  dead_.bury(peers_.unpin(number(peer)));
-  return imported;
+  const detail::at_exit unpin([&] { dead_.bury(peers_.unpin(number(peer))); });
+  if (described->endpoint != record->identity.endpoint) {
+    return fail(errc::not_registered, {.offset = detail::blob_prefix + 8, .what = "the descriptor is of another endpoint than this peer"});
+  }
+  if (const errc lost = record->lost.load(); lost != errc{}) return fail(lost);
+  auto fresh = std::make_unique<remote_region>();
+  std::lock_guard held(drive_);
+  auto key = driver_->import_key(*record->connection, *described);
+  if (!key) return fail(key.error());
+  fresh->size = described->size;
+  fresh->peer = peer;
+  fresh->key = std::move(*key);
+  auto id = remotes.insert(std::move(fresh));
+  if (!id) return fail(id.error());
+  return remote_region_id{*id};
 }
 
 inline result<void> endpoint_core::remove_import(remote_region_id id) noexcept {
@@ -117,12 +106,15 @@ inline result<void> endpoint_core::remove_import(remote_region_id id) noexcept {
   if (!record) return fail(record.error());
   std::lock_guard held(drive_);
   record->reset();
-  sweep();
+  dead_.sweep();
   return {};
 }
 
 inline result<std::vector<std::byte>> endpoint_core::address() {
-  auto native = driver_->native_address();
+  const auto native = [&] {
+    std::lock_guard held(drive_);
+    return driver_->native_address();
+  }();
   if (!native) return fail(native.error());
   return encode_address({.transport = tag_, .identity = side->identity, .native = *native});
 }
@@ -147,7 +139,8 @@ inline result<peer_id> endpoint_core::connect(bytes_view blob, std::chrono::nano
     id = peer_id{*inserted};
     connection->id = id;
   }
-  const auto until = now() + timeout;
+  const detail::at_exit tell([&] { wake(); });
+  const auto until = later(now(), timeout);
   for (;;) {
     result<bool> ready = false;
     {
@@ -160,7 +153,7 @@ inline result<peer_id> endpoint_core::connect(bytes_view blob, std::chrono::nano
       if (!ready) return fail(ready.error());
       return fail(errc::timed_out, {.what = "the peer did not answer: is it running, and making progress?"});
     }
-    if (progress() == 0) std::this_thread::yield();
+    if (help() == 0) std::this_thread::yield();
   }
 }
 
@@ -180,9 +173,10 @@ inline void endpoint_core::disconnect(peer_id peer) noexcept {
   }
   dead_.bury(peers_.retire(number(peer)));
   dead_.bury(peers_.unpin(number(peer)));
-  progress();
+  help();
+  wake();
   std::lock_guard held(drive_);
-  sweep();
+  dead_.sweep();
 }
 
 inline result<endpoint_identity> endpoint_core::identity_of(peer_id peer) noexcept {
@@ -196,7 +190,7 @@ inline result<endpoint_identity> endpoint_core::identity_of(peer_id peer) noexce
 /// Ends all transfers and lets no new ones begin. Regions stay until their handles are gone.
 inline void endpoint_core::close() noexcept {
   if (side->closed.exchange(true)) return;
-  const auto until = std::chrono::steady_clock::now() + options_.close_limit;
+  const auto until = later(time_source{}.now(), options_.close_limit);
   std::lock_guard held(drive_);
   const auto running = [&] {
     drive();
@@ -205,7 +199,7 @@ inline void endpoint_core::close() noexcept {
     }
     return active_ != nullptr;
   };
-  while (running() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  while (running() && time_source{}.now() < until) std::this_thread::yield();
   // Peers of this process may be reading and writing our regions; they have pinned them, and nobody can pin anew.
   const auto used = [&] {
     bool any = false;
@@ -213,7 +207,7 @@ inline void endpoint_core::close() noexcept {
                            [&](std::unique_ptr<local_region> last) { side->dead.bury(std::move(last)); });
     return any;
   };
-  while (used() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  while (used() && time_source{}.now() < until) std::this_thread::yield();
   driver_->stop();
   stopped_ = true;
   drive();
@@ -226,7 +220,8 @@ inline void endpoint_core::close() noexcept {
                    [&](std::unique_ptr<remote_region> last) { dead_.bury(std::move(last)); });
   peers_.for_each([&](std::uint32_t id, peer_record&) { dead_.bury(peers_.retire(id)); },
                   [&](std::unique_ptr<peer_record> last) { dead_.bury(std::move(last)); });
-  sweep();
+  dead_.sweep();
+  side->dead.sweep();
 }
 
 }  // namespace lading

@@ -63,7 +63,8 @@ inline void endpoint_core::conclude(operation& done, std::chrono::nanoseconds at
     if (announce) {
       done.left_.store(1, std::memory_order_release);
       if (caps_.concurrent_post) {
-        try_notify(done);
+        // In vain: whoever drives tries again. There may have been room since, when nobody knew that it is due.
+        if (!try_notify(done)) side->awake.signal();
       } else {
         done.notice_.store(operation::notice::due, std::memory_order_release);  // progress holds the driver
         side->awake.signal();
@@ -87,17 +88,19 @@ inline void endpoint_core::conclude(operation& done, std::chrono::nanoseconds at
   side->awake.signal();  // last: whoever wakes sees what is released
 }
 
-inline void endpoint_core::try_notify(operation& done) noexcept {
+/// Whether the driver took it; then the operation may have ended already.
+inline bool endpoint_core::try_notify(operation& done) noexcept {
   done.notice_.store(operation::notice::sent, std::memory_order_release);
-  if (driver_->notify(*done.peer_record_->connection, done.notify_tag_, done)) return;
+  if (driver_->notify(*done.peer_record_->connection, done.notify_tag_, done)) return true;
   done.notice_.store(operation::notice::due, std::memory_order_release);
+  return false;
 }
 
 /// Drops what the driver has not taken, and asks it to end what it has.
 inline void endpoint_core::give_up(operation& running, errc why, std::chrono::nanoseconds at) noexcept {
   running.given_up_.store(why, std::memory_order_release);
   // A cancelled batch may take its time, up to its deadline: its slices end as the transport can.
-  running.drain_until_ = (why == errc::cancelled ? std::max(at, running.deadline_) : at) + options_.drain_limit;
+  running.drain_until_ = later(why == errc::cancelled ? std::max(at, running.deadline_) : at, options_.drain_limit);
   driver_->abort(*running.peer_record_->connection, running);
   const std::size_t rest = running.slices_.size() - running.cursor_;
   if (rest != 0) running.failed(std::exchange(running.cursor_, running.slices_.size()), rest, error(why, {.what = "given up before it was posted"}));
@@ -135,7 +138,7 @@ inline std::size_t endpoint_core::service(operation& running, std::chrono::nanos
         running.counted_waiting_ = false;
         running.peer_record_->waiting.fetch_sub(1, std::memory_order_relaxed);
       }
-      if (running.notice_.load(std::memory_order_acquire) == operation::notice::due) try_notify(running);
+      if (running.notice_.load(std::memory_order_acquire) == operation::notice::due) static_cast<void>(try_notify(running));
       return running.cursor_ - before;
     }
     give_up(running, why, at);
@@ -147,7 +150,7 @@ inline std::size_t endpoint_core::service(operation& running, std::chrono::nanos
     return 1;
   }
   if (running.given_up() == errc::cancelled && running.peer_record_->lost.load(std::memory_order_acquire) != errc{}) {
-    running.drain_until_ = std::min(running.drain_until_, at + options_.drain_limit);
+    running.drain_until_ = std::min(running.drain_until_, later(at, options_.drain_limit));
   }
   if (at >= running.drain_until_) {
     quarantine(running);
@@ -158,7 +161,6 @@ inline std::size_t endpoint_core::service(operation& running, std::chrono::nanos
 
 /// One round, under drive_.
 inline std::size_t endpoint_core::drive() noexcept {
-  side->awake.clear();
   std::size_t happened = stopped_ ? 0 : driver_->progress();
   if (inbox_filled_.load(std::memory_order_acquire)) {
     operation* fresh = nullptr;
@@ -195,11 +197,30 @@ inline std::size_t endpoint_core::drive() noexcept {
   return happened;
 }
 
+/// For threads that may sleep on the descriptor afterwards: it stays unreadable only while there is nothing that this call has not looked at.
 inline std::size_t endpoint_core::progress() noexcept {
+  const bool mine = drive_.try_lock();
+  side->awake.clear();
+  if (!mine) {
+    drive_.ask();
+    return 0;
+  }
+  const std::size_t happened = drive();
+  dead_.try_sweep();
+  // Another thread may sleep on a descriptor of the driver's that this round has taken the events from, and this one may not come again.
+  if (happened != 0) side->awake.signal();
+  drive_.unlock();
+  side->dead.try_sweep();
+  return happened;
+}
+
+/// For threads that wait here, and do not sleep on the descriptor: leaves it to those who do, who are woken by wake when the waiting is over.
+inline std::size_t endpoint_core::help() noexcept {
   if (!drive_.try_lock()) return 0;
   const std::size_t happened = drive();
-  sweep();
-  drive_.unlock();
+  dead_.try_sweep();
+  drive_.unlock_quietly();
+  side->dead.try_sweep();
   return happened;
 }
 

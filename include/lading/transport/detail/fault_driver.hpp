@@ -9,6 +9,11 @@
 #include <lading/transport/endpoint.hpp>
 #include <lading/transport/fault_plan.hpp>
 
+#if defined(__linux__)
+#include <sys/epoll.h>
+#include <unistd.h>
+#endif
+
 namespace lading {
 
 template <class Inner>
@@ -16,6 +21,12 @@ class fault_driver final : public driver {
  public:
   fault_driver(Inner inner, const fault_plan& plan)
       : inner_(std::move(inner)), plan_(plan), name_("fault_injecting<" + std::string(inner_->name()) + ">"), random_(plan.seed) {}
+
+  ~fault_driver() override {
+#if defined(__linux__)
+    if (event_fd_ >= 0) ::close(event_fd_);
+#endif
+  }
 
   std::string_view name() const noexcept override { return name_; }
   lading::capabilities capabilities() const noexcept override {
@@ -71,7 +82,7 @@ class fault_driver final : public driver {
   }
   result<std::vector<std::byte>> native_address() const override { return inner_->address(); }
   result<std::unique_ptr<driver_connection>> connect(const endpoint_address& address) override {
-    auto connected = inner_->connect(address.native, std::chrono::seconds(10));
+    auto connected = inner_->connect(address.native, std::chrono::nanoseconds(connect_limit_.load(std::memory_order_relaxed)));
     if (!connected) return fail(connected.error());
     auto made = std::make_unique<connection>();
     made->inner = *connected;
@@ -119,7 +130,7 @@ class fault_driver final : public driver {
   std::size_t progress() noexcept override {
     std::size_t happened = inner_->progress();
     notification_queue& taken = host_->incoming()->notifications;
-    for (notification arrived; !taken.full() && inner_->next_notification(arrived); ++happened) static_cast<void>(taken.push(arrived));
+    for (notification arrived; taken.has_room() && inner_->next_notification(arrived); ++happened) static_cast<void>(taken.push(arrived));
     const auto at = host_->now();
     for (std::size_t i = 0; i < running_.size();) {
       if (advance(running_[i], at)) {
@@ -135,7 +146,28 @@ class fault_driver final : public driver {
     return happened;
   }
 
-  int event_fd() const noexcept override { return inner_ ? inner_->event_fd() : -1; }
+  /// Readable when the inner transport has something, or this endpoint: a batch that was submitted here is not yet known there.
+  int event_fd() const noexcept override {
+#if defined(__linux__)
+    std::lock_guard held(event_mutex_);
+    if (event_fd_ >= 0) return event_fd_;
+    const int sources[] = {inner_->event_fd(), host_->incoming()->awake.fd()};
+    const int fresh = ::epoll_create1(EPOLL_CLOEXEC);
+    for (const int source : sources) {
+      ::epoll_event wanted{};
+      wanted.events = EPOLLIN;
+      if (fresh >= 0 && source >= 0 && ::epoll_ctl(fresh, EPOLL_CTL_ADD, source, &wanted) == 0) continue;
+      if (fresh >= 0) ::close(fresh);
+      return -1;
+    }
+    return event_fd_ = fresh;
+#else
+    return -1;
+#endif
+  }
+
+  /// How long the next connect waits for the inner transport's.
+  void limit_connecting(std::chrono::nanoseconds limit) noexcept { connect_limit_.store(limit.count(), std::memory_order_relaxed); }
 
   /// Whether the next batch is refused at submit.
   [[nodiscard]] bool refuses() noexcept {
@@ -204,13 +236,13 @@ class fault_driver final : public driver {
       host_->lost(*fresh.peer, errc::peer_lost);
       return fresh;
     }
-    if (fire(fault::stall)) fresh.peer->stalled_until = host_->now() + plan_.stall_time;
+    if (fire(fault::stall)) fresh.peer->stalled_until = later(host_->now(), plan_.stall_time);
     if (fire(fault::loss)) {
       fresh.state = stage::lost;
       return fresh;
     }
     const bool reordered = fire(fault::reorder);
-    if (fire(fault::delay) || reordered) fresh.begin_at = host_->now() + plan_.hold_time;
+    if (fire(fault::delay) || reordered) fresh.begin_at = later(host_->now(), plan_.hold_time);
     if (reordered) fresh.state = stage::reordered;
     fresh.duplicate = fire(fault::duplicate);
     // The faults that spoil bytes need bytes; they choose the last slice that has any.
@@ -338,6 +370,9 @@ class fault_driver final : public driver {
   std::mutex random_mutex_;
   std::uint64_t random_;
   fault_counts counts_;
+  std::atomic<std::chrono::nanoseconds::rep> connect_limit_{std::chrono::nanoseconds(std::chrono::seconds(10)).count()};
+  mutable std::mutex event_mutex_;
+  mutable int event_fd_ = -1;
 };
 
 }  // namespace lading

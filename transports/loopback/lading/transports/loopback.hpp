@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 #include <unordered_map>
 
 #include <lading/memory/copy.hpp>
@@ -21,6 +23,29 @@ struct loopback_options {
 
 namespace detail {
 
+/// An endpoint as its peers see it. Its owner may do what it likes with its memory once it has closed: so whoever copies announces itself first.
+struct loopback_side {
+  explicit loopback_side(std::shared_ptr<incoming_side> of) noexcept : incoming(std::move(of)) {}
+
+  /// Whether its memory may be touched, until leave; not for long, for its owner waits.
+  [[nodiscard]] bool enter() noexcept {
+    visitors_.fetch_add(1);  // before the look at closed: one of the two sides sees the other
+    if (!incoming->closed.load()) return true;
+    leave();
+    return false;
+  }
+  void leave() noexcept { visitors_.fetch_sub(1, std::memory_order_release); }
+  /// After it was closed: returns when nobody touches its memory any more.
+  void wait_until_left() const noexcept {
+    while (visitors_.load() != 0) std::this_thread::yield();
+  }
+
+  std::shared_ptr<incoming_side> incoming;
+
+ private:
+  std::atomic<std::uint32_t> visitors_{0};
+};
+
 /// The loopback endpoints of this process, by their random number.
 class loopback_hub {
  public:
@@ -28,15 +53,15 @@ class loopback_hub {
     static loopback_hub hub;
     return hub;
   }
-  void add(const std::shared_ptr<incoming_side>& side) {
+  void add(const std::shared_ptr<loopback_side>& side) {
     std::lock_guard held(mutex_);
-    sides_.emplace(side->identity.endpoint, side);
+    sides_.emplace(side->incoming->identity.endpoint, side);
   }
   void remove(std::uint64_t endpoint) noexcept {
     std::lock_guard held(mutex_);
     sides_.erase(endpoint);
   }
-  [[nodiscard]] std::shared_ptr<incoming_side> find(std::uint64_t endpoint) noexcept {
+  [[nodiscard]] std::shared_ptr<loopback_side> find(std::uint64_t endpoint) noexcept {
     std::lock_guard held(mutex_);
     const auto found = sides_.find(endpoint);
     return found == sides_.end() ? nullptr : found->second;
@@ -44,11 +69,11 @@ class loopback_hub {
 
  private:
   std::mutex mutex_;
-  std::unordered_map<std::uint64_t, std::shared_ptr<incoming_side>> sides_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<loopback_side>> sides_;
 };
 
 struct loopback_connection final : driver_connection {
-  std::shared_ptr<incoming_side> side;
+  std::shared_ptr<loopback_side> side;
 };
 
 /// A region of another endpoint in this process; pinned there while a batch uses it, so that its owner finds it busy.
@@ -78,7 +103,8 @@ class loopback_driver final : public driver {
         .one_sided = true, .enforces_ranges = false, .detects_peer_death = true, .native_gather = true, .notifies = true, .concurrent_post = true};
   }
   result<void> start(driver_host& host) override {
-    side_ = host.incoming();
+    side_ = std::make_shared<loopback_side>(host.incoming());
+    awake_ = {side_, &side_->incoming->awake};
     if (workers_ > 1) {
       if (pool_ == nullptr) pool_ = &worker_pool::shared();
       if (pool_->size() == 0) inline_limit_ = ~std::uint64_t{0};
@@ -88,20 +114,24 @@ class loopback_driver final : public driver {
     return {};
   }
   void stop() noexcept override {
-    if (side_ != nullptr) loopback_hub::instance().remove(side_->identity.endpoint);
+    if (side_ != nullptr) {
+      loopback_hub::instance().remove(side_->incoming->identity.endpoint);
+      side_->wait_until_left();
+    }
     front_ = {};
     queued_.clear();
   }
 
   result<std::unique_ptr<driver_connection>> connect(const endpoint_address& address) override {
     auto side = loopback_hub::instance().find(address.identity.endpoint);
-    if (side == nullptr || side->closed) return fail(errc::peer_lost, {.what = "no loopback endpoint of this process has that address (any more)"});
+    if (side == nullptr || side->incoming->closed)
+      return fail(errc::peer_lost, {.what = "no loopback endpoint of this process has that address (any more)"});
     auto made = std::make_unique<loopback_connection>();
     made->side = std::move(side);
     return made;
   }
   result<std::unique_ptr<driver_remote>> import_key(driver_connection& peer, const region_descriptor& region) override {
-    auto& side = static_cast<loopback_connection&>(peer).side;
+    auto& side = static_cast<loopback_connection&>(peer).side->incoming;
     auto range = incoming_range::open(*side, region.id, region.generation, 0, region.size);
     if (!range) return fail(range.error());
     auto made = std::make_unique<loopback_remote>();
@@ -118,19 +148,25 @@ class loopback_driver final : public driver {
       if (!slices.durable()) return 0;
       if (queue(slices.token())) return count - first;
     }
+    loopback_side& target = *static_cast<loopback_connection&>(slices.connection()).side;
+    if (!target.enter()) {
+      slices.token().failed(first, count - first, gone(target));
+      return count - first;
+    }
     slices.direction() == op::put ? copy_here<true>(slices, first) : copy_here<false>(slices, first);
+    target.leave();
     slices.token().succeeded(count - first, slices.total_bytes());
     return count - first;
   }
 
   bool notify(driver_connection& peer, std::uint64_t tag, operation& token) noexcept override {
-    auto& side = *static_cast<loopback_connection&>(peer).side;
-    if (side.closed) {
-      token.notified(fail(errc::peer_lost, {.what = "the peer has closed its endpoint"}));
+    loopback_side& target = *static_cast<loopback_connection&>(peer).side;
+    if (target.incoming->closed) {
+      token.notified(fail(gone(target)));
       return true;
     }
-    if (!side.notifications.push({tag, side_->identity.endpoint})) return false;
-    side.awake.signal();
+    if (!target.incoming->notifications.push({tag, side_->incoming->identity.endpoint}, awake_)) return false;
+    target.incoming->awake.signal();
     token.notified();
     return true;
   }
@@ -139,7 +175,7 @@ class loopback_driver final : public driver {
 
   /// Ends the batch at the piece that it has reached.
   void abort(driver_connection&, operation& token) noexcept override {
-    if (front_.token == &token) return finish_front(token.given_up());
+    if (front_.token == &token) return finish_front(error(token.given_up(), {.what = "given up while it was copied"}));
     {
       std::lock_guard held(mutex_);
       const auto found = std::find(queued_.begin(), queued_.end(), &token);
@@ -153,6 +189,8 @@ class loopback_driver final : public driver {
   std::size_t progress() noexcept override {
     if (front_.token == nullptr && !next_in_queue()) return 0;
     batch slices(*front_.token);
+    loopback_side& target = *static_cast<loopback_connection&>(slices.connection()).side;
+    if (!target.enter()) return finish_front(gone(target)), 1;
     const bool put = slices.direction() == op::put;
     pieces_.clear();
     for (std::uint64_t bytes = 0; front_.slice < slices.size() && bytes < round_bytes && pieces_.size() < round_pieces;) {
@@ -173,8 +211,9 @@ class loopback_driver final : public driver {
     static_cast<void>(pool_->run(pieces_.size(), workers_, [&](std::size_t index) noexcept {
       copy_bytes(pieces_[index].target, pieces_[index].source, pieces_[index].size, mode_of(slices, pieces_[index].size));
     }));
+    target.leave();
     const std::size_t happened = pieces_.size();
-    if (front_.slice == slices.size()) finish_front(errc{});
+    if (front_.slice == slices.size()) finish_front(error(errc{}));
     return happened + 1;
   }
 
@@ -243,17 +282,23 @@ class loopback_driver final : public driver {
     queued_.erase(queued_.begin());
     return true;
   }
-  void finish_front(errc given_up) noexcept {
+  /// Ends the front batch; `why` is for the slices that it has not copied, if there are any.
+  void finish_front(const error& why) noexcept {
     const running ended = std::exchange(front_, running{});
     const std::size_t rest = ended.token->slice_count() - ended.slice;
     // The failures first: the last report ends the operation.
-    if (ended.slice == 0) return ended.token->failed(0, rest, error(given_up));
+    if (ended.slice == 0) return ended.token->failed(0, rest, why);
     operation& token = *ended.token;
-    if (rest != 0) token.failed(ended.slice, rest, error(given_up, {.what = "given up while it was copied"}));
+    if (rest != 0) token.failed(ended.slice, rest, why);
     token.succeeded(ended.slice, ended.bytes);
   }
+  [[nodiscard]] error gone(const loopback_side& target) const noexcept {
+    if (&target == side_.get()) return error(errc::closed, {.what = "this endpoint was closed"});
+    return error(errc::peer_lost, {.what = "the peer has closed its endpoint"});
+  }
 
-  std::shared_ptr<incoming_side> side_;
+  std::shared_ptr<loopback_side> side_;
+  std::shared_ptr<wakeup> awake_;  // of this side
   worker_pool* pool_;
   std::size_t workers_;
   std::uint64_t inline_limit_;
