@@ -22,7 +22,7 @@ class socket_driver final : public lading::driver {
   };
   /// A socket, what is to be written to it, what was read from it, and what was asked over it, in the order of the answers.
   struct link final : lading::driver_connection {
-    explicit link(int socket) : fd(socket) {}
+    explicit link(int socket, std::uint64_t endpoint = 0) : fd(socket), to(endpoint) {}
     ~link() override { ::close(fd); }
     void append(const message& head, lading::bytes_view payload = {}) {
       const auto raw = std::as_bytes(std::span(&head, 1));
@@ -30,8 +30,8 @@ class socket_driver final : public lading::driver {
       out.insert(out.end(), payload.begin(), payload.end());
     }
     int fd;
+    std::uint64_t to, sent = 0;  // an endpoint; bytes of out
     std::vector<std::byte> out, in;
-    std::size_t sent = 0;
     std::deque<request> asked;
   };
   struct remote final : lading::driver_remote {
@@ -96,7 +96,6 @@ class socket_driver final : public lading::driver {
   std::vector<link*> peers_;                   // whom this side connected to
 
  public:
-  ~socket_driver() override { stop(); }
   std::string_view name() const noexcept override { return "local_socket"; }
   lading::capabilities capabilities() const noexcept override {
     return {.detects_peer_death = true, .notifies = true, .serves_get = false, .max_slice_size = largest};
@@ -107,15 +106,15 @@ class socket_driver final : public lading::driver {
     if (with_address(::bind, listening_, host.incoming()->identity.endpoint) == 0 && ::listen(listening_, 128) == 0) return {};
     return lading::fail(errc::backend_failure, {.native = errno, .what = "no socket to listen on"});
   }
-  void stop() noexcept override {
-    if (listening_ >= 0) ::close(std::exchange(listening_, -1));
-    served_.clear();
-  }
+  void stop() noexcept override { served_.clear(), ::close(std::exchange(listening_, -1)); }
   lading::result<std::unique_ptr<lading::driver_connection>> connect(const lading::endpoint_address& address) override {
-    auto made = std::make_unique<link>(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (with_address(::connect, made->fd, address.identity.endpoint) != 0) return lading::fail(errc::peer_lost, {.native = errno});
-    peers_.push_back(made.get());
-    return made;
+    return std::make_unique<link>(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), address.identity.endpoint);
+  }
+  lading::result<bool> connected(lading::driver_connection& peer) noexcept override {
+    auto& made = static_cast<link&>(peer);
+    if (with_address(::connect, made.fd, made.to) == 0) return peers_.push_back(&made), true;
+    if (errno == EAGAIN) return false;  // too many wait to be accepted there: the endpoint asks again until the caller's time is up
+    return lading::fail(errc::peer_lost, {.native = errno});
   }
   void disconnect(lading::driver_connection& gone) noexcept override { end(static_cast<link&>(gone), errc::closed); }
   lading::result<std::unique_ptr<lading::driver_remote>> import_key(lading::driver_connection&, const lading::region_descriptor& region) override {
