@@ -6,7 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include <lading/transports/ucx.hpp>
+
 #if defined(__linux__) && defined(MFD_ALLOW_SEALING)
+#include <sys/resource.h>
 
 namespace lading::detail {
 namespace {
@@ -19,7 +22,7 @@ shared_view open_own(const shared_key& key, std::uint64_t endpoint = owner, std:
 }
 
 TEST(shared_memory, both_sides_see_the_same_bytes) {
-  auto made = shared_memory::create(size, owner);
+  auto made = shared_memory::create(size, owner).value();
   ASSERT_NE(made, nullptr);
   EXPECT_EQ(made->bytes().size(), size);
   for (const std::byte each : made->bytes()) ASSERT_EQ(each, std::byte{0});
@@ -36,7 +39,7 @@ TEST(shared_memory, both_sides_see_the_same_bytes) {
 }
 
 TEST(shared_memory, a_key_that_does_not_fit_maps_nothing) {
-  const auto made = shared_memory::create(size, owner), other = shared_memory::create(size, owner + 1);
+  const auto made = shared_memory::create(size, owner).value(), other = shared_memory::create(size, owner + 1).value();
   const shared_key good = made->key();
   EXPECT_TRUE(open_own(good));
   shared_key wrong = good;
@@ -63,7 +66,7 @@ TEST(shared_memory, a_key_that_does_not_fit_maps_nothing) {
 }
 
 TEST(shared_memory, memory_that_could_be_cut_short_is_not_mapped) {
-  const auto made = shared_memory::create(size, owner);
+  const auto made = shared_memory::create(size, owner).value();
   for (const bool sealed : {false, true}) {
     const int fd = ::memfd_create("lading", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     ASSERT_EQ(::ftruncate(fd, static_cast<::off_t>(shared_head::page + size)), 0);
@@ -79,9 +82,45 @@ TEST(shared_memory, memory_that_could_be_cut_short_is_not_mapped) {
 }
 
 TEST(shared_memory, more_than_the_host_has_is_refused) {
-  EXPECT_EQ(shared_memory::create(std::size_t{1} << 60, owner), nullptr);
-  EXPECT_EQ(shared_memory::create(~std::size_t{0}, owner), nullptr);
-  EXPECT_NE(shared_memory::create(1, owner), nullptr);
+  EXPECT_EQ(shared_memory::create(std::size_t{1} << 60, owner).error(), errc::no_memory);
+  EXPECT_EQ(shared_memory::create(~std::size_t{0}, owner).error(), errc::no_memory);
+  EXPECT_NE(shared_memory::create(1, owner).value(), nullptr);
+}
+
+/// Leaves no file descriptor to be had while it lives.
+struct no_descriptors {
+  no_descriptors() {
+    const int next = ::dup(0);
+    ::close(next);
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    ::rlimit none = before;
+    none.rlim_cur = static_cast<::rlim_t>(next);
+    ::setrlimit(RLIMIT_NOFILE, &none);
+  }
+  no_descriptors(const no_descriptors&) = delete;
+  no_descriptors& operator=(const no_descriptors&) = delete;
+  ~no_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before); }
+  ::rlimit before{};
+};
+
+// A region that peers cannot map works, but at a third of the speed: who asked for a shared one is told.
+TEST(shared_memory, without_a_descriptor_there_is_no_region) {
+  ucx_options options;
+  options.lanes = "posix,sysv,self";
+  auto made = ucx::create(options);
+  if (!made) GTEST_SKIP() << made.error().message();
+  if (host_number() == 0) GTEST_SKIP() << "this host's processes cannot be told apart, so that no region is shared";
+  {
+    const no_descriptors left;
+    const auto refused = made->allocate_region(size);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error(), errc::no_memory);
+    EXPECT_EQ(refused.error().native(), EMFILE);
+  }
+  const auto allocated = made->allocate_region(size);
+  ASSERT_TRUE(allocated.has_value());
+  const auto exported = made->export_region(*allocated).value();
+  EXPECT_EQ(decode_descriptor(exported)->kind, memory_kind::host_shared);
 }
 
 }  // namespace

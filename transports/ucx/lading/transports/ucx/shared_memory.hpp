@@ -5,6 +5,7 @@
 // are unpacked without a length, its segments can be cut short by whoever maps them (then touching them is a SIGBUS), and nothing in them can be revoked.
 
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -68,21 +69,30 @@ class shared_memory final : public driver_memory {
 #endif
   }
 
-  /// nullptr where the host has no such memory, or none left.
-  [[nodiscard]] static std::unique_ptr<shared_memory> create([[maybe_unused]] std::size_t size, [[maybe_unused]] std::uint64_t endpoint) {
+  /// nullptr where the host has no such memory.
+  ///
+  /// Errors: no_memory where it has, but no bytes or descriptors are left; backend_failure.
+  [[nodiscard]] static result<std::unique_ptr<shared_memory>> create([[maybe_unused]] std::size_t size, [[maybe_unused]] std::uint64_t endpoint) {
 #if defined(__linux__) && defined(MFD_ALLOW_SEALING)
     const auto pages = ::sysconf(_SC_PHYS_PAGES), page = ::sysconf(_SC_PAGESIZE);
-    if (pages <= 0 || page <= 0 || size / static_cast<std::size_t>(page) >= static_cast<std::size_t>(pages)) return nullptr;
+    if (pages <= 0 || page <= 0) return nullptr;
+    if (size / static_cast<std::size_t>(page) >= static_cast<std::size_t>(pages)) {
+      const auto all = static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page);
+      return fail(errc::no_memory, {.needed = size, .available = all, .what = "the host has less memory than that"});
+    }
     auto made = std::make_unique<shared_memory>();
     made->fd_ = ::memfd_create("lading", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (made->fd_ < 0 && (errno == ENOSYS || errno == EPERM || errno == EACCES)) return nullptr;
+    if (made->fd_ < 0) return fail(refused(errno, size));
     const auto length = static_cast<::off_t>(shared_head::page + size);
+    if (::ftruncate(made->fd_, length) != 0) return fail(refused(errno, size));
     // All pages now, and none ever taken away: touching one is then no SIGBUS.
-    if (made->fd_ < 0 || ::ftruncate(made->fd_, length) != 0 || ::posix_fallocate(made->fd_, 0, length) != 0 ||
-        ::fcntl(made->fd_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-      return nullptr;
-    }
+    int number = 0;
+    while ((number = ::posix_fallocate(made->fd_, 0, length)) == EINTR) {}
+    if (number != 0) return fail(refused(number, size));
+    if (::fcntl(made->fd_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return fail(refused(errno, size));
     void* const base = ::mmap(nullptr, static_cast<std::size_t>(length), PROT_READ | PROT_WRITE, MAP_SHARED, made->fd_, 0);
-    if (base == MAP_FAILED) return nullptr;
+    if (base == MAP_FAILED) return fail(refused(errno, size));
     made->head_ = new (base) shared_head;
     made->size_ = size;
     made->head_->endpoint = endpoint;
@@ -102,6 +112,14 @@ class shared_memory final : public driver_memory {
   void revoke(shared_head::condition why) noexcept { head_->state.store(why, std::memory_order_release); }
 
  private:
+  [[nodiscard]] static error refused(int number, std::size_t size) noexcept {
+    if (number == EMFILE || number == ENFILE)
+      return error(errc::no_memory, {.size = size, .native = number, .what = "a shared region needs a file descriptor: raise the limit (ulimit -n)"});
+    if (number == ENOMEM || number == ENOSPC || number == EFBIG)
+      return error(errc::no_memory, {.size = size, .native = number, .what = "the host has not as much shared memory left"});
+    return error(errc::backend_failure, {.size = size, .native = number, .what = "the system refuses shared memory"});
+  }
+
   int fd_ = -1;
   shared_head* head_ = nullptr;
   std::size_t size_ = 0;

@@ -10,9 +10,11 @@ namespace lading::detail {
 
 inline result<driver_allocation> ucx_driver::allocate(std::size_t size) {
   if (shares_ && host_number_ != 0) {
-    if (auto memory = shared_memory::create(size, host_->incoming()->identity.endpoint)) {
-      const bytes_span bytes = memory->bytes();
-      return driver_allocation{bytes, memory_kind::host_shared, std::move(memory)};
+    auto memory = shared_memory::create(size, host_->incoming()->identity.endpoint);
+    if (!memory) return fail(memory.error());
+    if (*memory != nullptr) {
+      const bytes_span bytes = (*memory)->bytes();
+      return driver_allocation{bytes, memory_kind::host_shared, std::move(*memory)};
     }
   }
   return driver::allocate(size);
