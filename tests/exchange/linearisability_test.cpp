@@ -23,7 +23,7 @@
 #include <lading/transports/loopback.hpp>
 
 namespace lading {
-namespace {
+namespace linearisability_test {
 
 using server_type = store_server<loopback, select_always>;
 using client_type = store_client<loopback, select_always>;
@@ -159,5 +159,5 @@ TEST(store, calls_of_threads_are_as_if_they_came_one_by_one) {
   }
 }
 
-}  // namespace
+}  // namespace linearisability_test
 }  // namespace lading

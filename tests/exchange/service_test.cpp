@@ -13,7 +13,7 @@
 #include <lading/transports/loopback.hpp>
 
 namespace lading {
-namespace {
+namespace service_test {
 
 using store_conformance::count_ok;
 using store_conformance::keys;
@@ -57,13 +57,13 @@ struct narrow_rig : threaded_rig<select_always> {
 };
 using rigs = ::testing::Types<local_rig, transport_rig, narrow_rig>;
 
-}  // namespace
+}  // namespace service_test
 
 namespace store_conformance {
-INSTANTIATE_TYPED_TEST_SUITE_P(loopback, store_conformance, rigs);
+INSTANTIATE_TYPED_TEST_SUITE_P(loopback, store_conformance, service_test::rigs);
 }
 
-namespace {
+namespace service_test {
 
 TEST(threaded_stores, many_threads_share_a_client) {
   transport_rig rig;
@@ -96,5 +96,5 @@ TEST(threaded_stores, pools_of_one_and_none_do_not_deadlock) {
   }
 }
 
-}  // namespace
+}  // namespace service_test
 }  // namespace lading

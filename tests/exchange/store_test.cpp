@@ -16,7 +16,7 @@
 #include <lading/transports/loopback.hpp>
 
 namespace lading {
-namespace {
+namespace store_test {
 
 using namespace std::chrono_literals;
 using store_conformance::count_ok;
@@ -235,13 +235,13 @@ struct throws_when_copied {
   throws_when_copied& operator=(const throws_when_copied&) = default;
 };
 
-}  // namespace
+}  // namespace store_test
 template <>
-struct codec<throws_when_copied> {
-  static std::uint8_t to(const throws_when_copied&) { return 0; }
-  static result<throws_when_copied> from(std::uint8_t) { return fail(errc::invalid_value); }
+struct codec<store_test::throws_when_copied> {
+  static std::uint8_t to(const store_test::throws_when_copied&) { return 0; }
+  static result<store_test::throws_when_copied> from(std::uint8_t) { return fail(errc::invalid_value); }
 };
-namespace {
+namespace store_test {
 
 TEST_F(stores, an_object_that_cannot_be_encoded_fails_alone) {
   serve();
@@ -354,5 +354,5 @@ TEST_F(stores, metrics_can_be_read) {
   EXPECT_EQ(seen.at(stage::verify, strategy::transport).bytes, 400'000u);
 }
 
-}  // namespace
+}  // namespace store_test
 }  // namespace lading

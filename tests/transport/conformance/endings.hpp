@@ -102,7 +102,8 @@ inline void cancelling_ends_a_transfer(const any_rig& rig) {
 }
 
 inline void cancel_races_completion(const any_rig& rig) {
-  constexpr std::size_t rounds = 200, count = 64, size = 4096;
+  constexpr std::size_t count = 64, size = 4096;
+  const std::size_t rounds = std::max<std::size_t>(rig.many_slices / 500, 20);
   counting_observer observer;
   connected_pair pair(rig, count * size, {.observer = &observer});
   fill(pair.near_memory.bytes(), 61);

@@ -13,8 +13,8 @@ namespace {
 
 /// The lanes that LADING_UCX_LANES names, such as "rc", with UCX's own variables for devices and the rest. Slow lanes get less to do.
 struct chosen_rig : ucx_test::rig<ucx_test::chosen> {
-  static constexpr std::size_t largest_slice = std::size_t{4} << 20;
-  static constexpr std::size_t many_slices = 20'000;
+  static constexpr std::size_t largest_slice = std::size_t{1} << 20;
+  static constexpr std::size_t many_slices = 10'000;
   static constexpr std::size_t connection_cycles = 200;
 };
 

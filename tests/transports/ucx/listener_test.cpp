@@ -8,7 +8,7 @@
 
 #include <arpa/inet.h>
 
-namespace {
+namespace listener_test {
 using namespace lading;
 using namespace std::chrono_literals;
 
@@ -147,6 +147,6 @@ TEST_F(ucx_listens, and_survives_its_clients) {
   }
 }
 
-}  // namespace
+}  // namespace listener_test
 
 #endif

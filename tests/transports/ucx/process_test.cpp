@@ -10,7 +10,7 @@
 
 #include "rig.hpp"
 
-namespace {
+namespace process_test {
 using namespace lading;
 using conformance::fill;
 
@@ -353,6 +353,6 @@ TEST_F(ucx_shared_regions, can_be_declined) {
   }
 }
 
-}  // namespace
+}  // namespace process_test
 
 #endif

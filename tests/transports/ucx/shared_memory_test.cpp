@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 
 namespace lading::detail {
-namespace {
+namespace shared_memory_test {
 
 constexpr std::uint64_t owner = 42;
 constexpr std::size_t size = 10'000;
@@ -123,7 +123,7 @@ TEST(shared_memory, without_a_descriptor_there_is_no_region) {
   EXPECT_EQ(decode_descriptor(exported)->kind, memory_kind::host_shared);
 }
 
-}  // namespace
+}  // namespace shared_memory_test
 }  // namespace lading::detail
 
 #endif

@@ -14,7 +14,7 @@
 
 #include "rig.hpp"
 
-namespace {
+namespace store_test {
 using namespace lading;
 using namespace std::chrono_literals;
 using store_conformance::count_ok;
@@ -73,13 +73,13 @@ struct process_rig {
   std::unique_ptr<client_type> one;
 };
 
-}  // namespace
+}  // namespace store_test
 
 namespace lading::store_conformance {
 INSTANTIATE_TYPED_TEST_SUITE_P(ucx, store_conformance, ::testing::Types<process_rig>);
 }
 
-namespace {
+namespace store_test {
 
 template <class Lanes>
 class ucx_stores : public ucx_test::on_lanes<Lanes> {};
@@ -160,6 +160,6 @@ TYPED_TEST(ucx_stores, a_server_that_is_stopped_is_not_waited_for_past_the_deadl
   EXPECT_EQ(count_ok(one->template get_batch<tensor>(keys(16))), 16u);
 }
 
-}  // namespace
+}  // namespace store_test
 
 #endif
