@@ -190,20 +190,26 @@ void values_of(benchmark::State& state, call what) {
          some.names.size());
 }
 
+/// What takes longer to encode, and to decode, than to move.
+struct texts {
+  std::vector<std::string> words;
+};
+
 /// vs_floor is what batch_workers x serial_workers take beside one thread; 0 x 0 is what a client takes unless told.
 template <class Over>
 void workers(benchmark::State& state, call what) {
   const fixture<Over> all;
   const auto many = all.client(static_cast<std::size_t>(state.range(0)), static_cast<std::size_t>(state.range(1))), one = all.client(1, 1);
-  const nested_values some;
-  require(many->put_batch(some.names, some.values));
+  const std::vector<std::string> names = keys(1024);
+  const std::vector<texts> values(names.size(), texts{std::vector<std::string>(100, "a word that is not short")});
+  require(many->put_batch(names, values));
   const auto run = [&](auto& client) {
-    if (what == call::put) require(client->put_batch(some.names, some.values, {.mode = lading::put_mode::replace}));
-    if (what == call::get_into) require(client->template get_batch<nested>(some.names));
+    if (what == call::put) require(client->put_batch(names, values, {.mode = lading::put_mode::replace}));
+    if (what == call::get_into) require(client->template get_batch<texts>(names));
   };
   paired::compare(
       state, [&] { run(many); }, [&] { run(one); });
-  state.counters["us/value"] = state.counters["best_ns"] / 1e3 / static_cast<double>(some.names.size());
+  state.counters["us/value"] = state.counters["best_ns"] / 1e3 / static_cast<double>(names.size());
 }
 
 /// 256 scattered slices to, or from, one place at the peer, both sides in one thread: vs_floor is what they take staged beside as they are.
