@@ -49,7 +49,7 @@ class region {
     return region_range{id_, offset, bytes_.subspan(offset, size)};
   }
 
-  /// Ends the registration; never waits. The region is empty afterwards, and stays as it was on an error.
+  /// Ends the registration; waits for no transfer and no other thread. The region is empty afterwards, and stays as it was on an error.
   ///
   /// Errors: busy while a transfer of this side, or of a peer that this side knows of, uses it or is quarantined.
   [[nodiscard]] result<void> deregister() noexcept {
