@@ -6,13 +6,29 @@
 
 #include <random>
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <ucs/config/global_opts.h>
 
 #include "raw_peer.hpp"
 
-namespace {
+namespace forged_address_test {
 using namespace lading;
 using ucx_test::raw_peer;
+
+/// Where a worker's address tells ports of TCP.
+std::vector<std::size_t> ports(bytes_view address) {
+  constexpr std::size_t attributes = 16;
+  std::byte tcp[2];
+  lading::detail::store_little(tcp, lading::detail::ucx_lane_number("tcp"));
+  std::vector<std::size_t> found;
+  for (std::size_t at = 0; at + 5 + attributes <= address.size(); ++at) {
+    if (address[at] == tcp[0] && address[at + 1] == tcp[1] && (address[at + 2 + attributes] & std::byte{0x3f}) == std::byte{2})
+      found.push_back(at + 3 + attributes);
+  }
+  return found;
+}
 
 template <class Lanes>
 class ucx_forged_addresses : public ucx_test::on_lanes<Lanes> {
@@ -23,9 +39,22 @@ class ucx_forged_addresses : public ucx_test::on_lanes<Lanes> {
     ucx_test::on_lanes<Lanes>::SetUp();
     if (this->IsSkipped()) return;
     ucs_global_opts_set_value("LOG_LEVEL", "fatal");
+    // A forged address must lead nowhere but to this host: UCX ends the program, too, where the other end of a connection is not UCX.
+    restored = std::getenv("UCX_NET_DEVICES") == nullptr;
+    ::setenv("UCX_NET_DEVICES", "lo", 0);
     far.emplace(Lanes::lanes, size, false);
     peer.emplace(Lanes::lanes, far->address(), [] {});
     good = peer->address();
+  }
+  void TearDown() override {
+    peer.reset();
+    far.reset();
+    if (restored) ::unsetenv("UCX_NET_DEVICES");
+  }
+  /// Where a change would have TCP connect to any program of this host.
+  [[nodiscard]] bool is_port(std::size_t at) const {
+    const auto lane = ports(good);
+    return std::find_if(lane.begin(), lane.end(), [&](std::size_t port) { return at == port || at == port + 1; }) != lane.end();
   }
   /// The same endpoint again and again, so that the target gives up what it made of the hello before.
   void say_hello(bytes_view forged) { peer->say_hello(5, ++hellos + 1000, forged); }
@@ -51,6 +80,7 @@ class ucx_forged_addresses : public ucx_test::on_lanes<Lanes> {
   std::optional<raw_peer> peer;
   std::vector<std::byte> good;
   std::uint64_t hellos = 0;
+  bool restored = false;
 };
 using all_lanes = testing::Types<ucx_test::tcp, ucx_test::shared_memory>;
 TYPED_TEST_SUITE(ucx_forged_addresses, all_lanes);
@@ -61,9 +91,11 @@ std::size_t variants(std::size_t few) {
 }
 
 TYPED_TEST(ucx_forged_addresses, cut_short_or_too_long) {
+  this->good[1] ^= std::byte{1};  // another worker's, as far as UCX knows: else it takes the connection that it has, and reads no further
   for (std::size_t size = 0; size < this->good.size(); ++size) {
     this->say_hello(bytes_view(this->good).first(size));
     if (size % 64 == 0) this->serves("cut to " + std::to_string(size));
+    if (this->HasFatalFailure()) return;
   }
   std::vector<std::byte> longer = this->good;
   for (const std::size_t more : {1, 7, 500}) {
@@ -75,20 +107,30 @@ TYPED_TEST(ucx_forged_addresses, cut_short_or_too_long) {
 }
 
 TYPED_TEST(ucx_forged_addresses, with_bits_flipped) {
-  std::mt19937_64 random(7);
-  const std::size_t bits = this->good.size() * 8, count = variants(300);
-  std::vector<std::size_t> order(bits);
-  for (std::size_t i = 0; i < bits; ++i) order[i] = i;
-  std::shuffle(order.begin() + 16, order.end(), random);  // those of the head come first
+  std::mt19937_64 random(variants(1) == 1 ? 7 : std::random_device{}());
+  const auto& good = this->good;
+  std::vector<std::size_t> open;  // bytes that may change
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    if (!this->is_port(at)) open.push_back(at);
+  }
+  const auto flip = [&](std::vector<std::byte>& forged, std::size_t bit) {
+    forged[open[bit / 8]] ^= std::byte{static_cast<unsigned char>(1u << (bit % 8))};
+  };
+  const std::size_t bits = open.size() * 8, count = variants(400);
   for (std::size_t i = 0; i < count; ++i) {
-    std::vector<std::byte> forged = this->good;
-    const auto flip = [&](std::size_t bit) { forged[bit / 8] ^= std::byte{static_cast<unsigned char>(1u << (bit % 8))}; };
-    flip(order[i % bits]);
+    std::vector<std::byte> forged = good;
+    std::string what;
+    const std::size_t flips = i < 16 ? 1 : 1 + random() % 3;
+    for (std::size_t left = flips; left != 0; --left) {
+      const std::size_t bit = i < 16 ? i : 72 + random() % (bits - 72);
+      flip(forged, bit);
+      what += " " + std::to_string(bit);
+    }
     // Another worker's, as far as UCX knows: else it takes the connection that it has, and reads no further.
-    if (i >= 16) flip(8 + random() % 64);
-    for (std::size_t more = i / bits; more != 0; --more) flip(random() % bits);
+    if (i >= 16) lading::detail::store_little(forged.data() + 1, random());
     this->say_hello(forged);
-    if (i % 16 == 0 || i < 16) this->serves("bit " + std::to_string(order[i % bits]));
+    if (i % 16 == 0 || i < 16) this->serves("bits" + what);
+    if (this->HasFatalFailure()) return;
   }
   this->serves("all");
   this->serves_a_newcomer();
@@ -102,6 +144,7 @@ TYPED_TEST(ucx_forged_addresses, of_any_bytes) {
     if (i % 2 == 0) forged[0] = this->good[0];
     this->say_hello(forged);
     if (i % 16 == 0) this->serves(std::to_string(i));
+    if (this->HasFatalFailure()) return;
   }
   this->serves("all");
   this->serves_a_newcomer();
@@ -122,6 +165,68 @@ TYPED_TEST(ucx_forged_addresses, of_the_target_itself) {
   this->serves_a_newcomer();
 }
 
-}  // namespace
+/// A port at which connections are neither taken nor refused: it lets one wait, and one does.
+class silent_port {
+ public:
+  silent_port() {
+    ::sockaddr_in any{};
+    any.sin_family = AF_INET;
+    // Safety: an address of IPv4 is a socket's address.
+    auto* const general = reinterpret_cast<::sockaddr*>(&any);
+    ::socklen_t size = sizeof any;
+    if (::bind(listening_.get(), general, size) != 0 || ::listen(listening_.get(), 0) != 0 || ::getsockname(listening_.get(), general, &size) != 0)
+      std::abort();
+    number_ = any.sin_port;
+    any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(waiting_.get(), general, size), 0);
+  }
+  /// The endpoint's address, but that its lanes of TCP lead here.
+  [[nodiscard]] std::vector<std::byte> instead_of(const ucx& endpoint) const {
+    const auto whole = endpoint.address().value();
+    const auto decoded = decode_address(whole).value();
+    std::vector<std::byte> native(decoded.native.begin(), decoded.native.end());
+    for (const std::size_t at : ports(native)) std::memcpy(native.data() + at, &number_, 2);
+    return encode_address({.transport = decoded.transport, .identity = decoded.identity, .native = native});
+  }
+
+ private:
+  lading::detail::ucx_socket listening_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)}, waiting_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  std::uint16_t number_ = 0;  // network order
+};
+
+/// UCX 1.13 ends the program where a connection is closed over which UCX could not yet say anything.
+using ucx_connections_in_vain = ucx_test::on_lanes<ucx_test::tcp>;
+TEST_F(ucx_connections_in_vain, are_given_up_without_harm) {
+  ucs_global_opts_set_value("LOG_LEVEL", "fatal");
+  const auto far = ucx_test::make<ucx_test::tcp>().value();
+  const silent_port nobody;
+  for (int round = 0; round < 2; ++round) {
+    auto near = ucx_test::make<ucx_test::tcp>().value(), honest = ucx_test::make<ucx_test::tcp>().value();
+    for (int again = 0; again < 3; ++again) {
+      const auto peer = near.connect(nobody.instead_of(far), std::chrono::milliseconds(30));
+      ASSERT_FALSE(peer.has_value());
+      EXPECT_EQ(name_of(peer.error().code()), "timed_out");
+    }
+    EXPECT_NE(conformance::connect(near, honest), peer_id{});
+    for (int i = 0; i < 100; ++i) near.progress();
+  }
+}
+
+TEST_F(ucx_connections_in_vain, end_when_they_are_refused_late) {
+  const auto far = ucx_test::make<ucx_test::tcp>().value();
+  auto near = ucx_test::make<ucx_test::tcp>().value();
+  std::optional<silent_port> nobody(std::in_place);
+  const auto address = nobody->instead_of(far);
+  std::thread closing([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    nobody.reset();  // from now on what is sent there is refused
+  });
+  const auto peer = near.connect(address, std::chrono::seconds(20));
+  closing.join();
+  ASSERT_FALSE(peer.has_value());
+  EXPECT_EQ(name_of(peer.error().code()), "peer_lost");
+}
+
+}  // namespace forged_address_test
 
 #endif

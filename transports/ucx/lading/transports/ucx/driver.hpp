@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include <lading/transport/endpoint.hpp>
+#include <lading/transports/ucx/address.hpp>
 #include <lading/transports/ucx/listener.hpp>
 #include <lading/transports/ucx/shared_memory.hpp>
 #include <lading/transports/ucx/wire.hpp>
@@ -112,6 +113,7 @@ class ucx_driver final : public driver {
   }
   void retire(ucx_wire& wire) noexcept;
   void begin_close(ucx_wire& wire) noexcept;
+  void close_by_force(ucx_wire& wire) noexcept;
   void look_after(ucx_wire& wire, std::chrono::nanoseconds now) noexcept;
   void keep_alive(ucx_wire& wire, std::chrono::nanoseconds now) noexcept;
 
@@ -172,6 +174,7 @@ class ucx_driver final : public driver {
   std::uint64_t host_number_ = 0;
   bool shares_;  // regions, with peers of this host
   ucx_worker worker_;
+  ucx_addresses addresses_;
   ucx_listener listener_;
   std::uint16_t port_ = 0;
   std::vector<std::unique_ptr<ucx_wire>> wires_;

@@ -80,8 +80,10 @@ struct ucx_wire {
   std::uint64_t endpoint;           ///< the peer's identity
   ucp_ep_h ep = nullptr;
   phase state = phase::dialing;
-  errc doomed{};            ///< why it is to be closed
-  void* closing = nullptr;  ///< UCX's request
+  errc doomed{};             ///< why it is to be closed
+  void* closing = nullptr;   ///< UCX's request
+  bool got_through = false;  ///< UCX has sent something over it
+  bool failed = false;       ///< UCX has given it up
   std::vector<ucx_connection*> users;
   bool remote_attached = false;  ///< the peer uses it too
   bool ping_out = false, active = false;

@@ -1,9 +1,13 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
+#include <new>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <ucp/api/ucp.h>
@@ -33,6 +37,13 @@ namespace lading::detail {
   return error(code, {.native = static_cast<std::int32_t>(status), .what = what});
 }
 
+/// Whether the UCX that the program runs with is older. Before 1.17, a lane's own settings are set without the lane's name.
+[[nodiscard]] inline bool ucx_before(unsigned major, unsigned minor) noexcept {
+  unsigned is_major = 0, is_minor = 0, release = 0;
+  ucp_get_version(&is_major, &is_minor, &release);
+  return is_major < major || (is_major == major && is_minor < minor);
+}
+
 /// A UCX context with one worker. It offers active messages only: UCX then serves no put or get that names an address.
 class ucx_worker {
  public:
@@ -57,7 +68,7 @@ class ucx_worker {
     ucs_status_t status = UCS_OK;
     const auto prefer = [&](const char* name, const char* value) {
       char variable[64];
-      std::snprintf(variable, sizeof variable, "UCX_%s", name);
+      std::snprintf(variable, sizeof variable, "UCX_%s%s", std::string_view(name) == "CONN_NB" ? "TCP_" : "", name);
       if (std::getenv(variable) == nullptr) static_cast<void>(set(name, value));
     };
     if (!wanted.lanes.empty()) status = set("TLS", wanted.lanes.c_str());
@@ -65,6 +76,8 @@ class ucx_worker {
     // Without it, shared memory lanes refuse to detect errors, and then requests to a dead peer never end.
     if (shares_memory(wanted.lanes)) prefer("MM_ERROR_HANDLING", "y");
     prefer("KEEPALIVE_INTERVAL", "1s");
+    // Else connecting stops the whole program for minutes where an address neither takes nor refuses a connection.
+    if (may_use(wanted.lanes, {"all", "tcp"})) prefer(ucx_before(1, 17) ? "CONN_NB" : "TCP_CONN_NB", "y");
     // A peer whose host is gone is noticed in tenths of a second; by default it takes UCX half a minute.
     if (mentions(wanted.lanes, "rc")) {
       prefer("RC_VERBS_TIMEOUT", "20ms");
@@ -104,14 +117,24 @@ class ucx_worker {
     context_ = nullptr;
   }
 
+  /// Leaves all of it as it is until the program ends, for where UCX cannot close it. It makes no progress, and so touches no memory, any more.
+  void abandon() noexcept {
+    struct kept {
+      ucp_context_h context;
+      ucp_worker_h worker;
+      kept* next;
+    };
+    static std::atomic<kept*> all{nullptr};  // so that nothing is reported as lost
+    if (auto* const one = new (std::nothrow) kept{context_, worker_, all.load()}; one != nullptr) {
+      while (!all.compare_exchange_weak(one->next, one)) {}
+    }
+    worker_ = nullptr;
+    context_ = nullptr;
+  }
+
   /// Whether a list of lanes may contain one of shared memory; the setting for those is an unknown one, and warned of, where there is none.
   [[nodiscard]] static bool shares_memory(const std::string& lanes) noexcept {
-    const std::string_view all = chosen(lanes);
-    if (all.empty() || all.front() == '^') return true;
-    for (const std::string_view each : {"all", "shm", "sm", "mm", "posix", "sysv", "xpmem"}) {
-      if (all.find(each) != std::string_view::npos) return true;
-    }
-    return false;
+    return may_use(lanes, {"all", "shm", "sm", "mm", "posix", "sysv", "xpmem"});
   }
 
   [[nodiscard]] ucp_worker_h get() const noexcept { return worker_; }
@@ -140,6 +163,14 @@ class ucx_worker {
   static std::string_view chosen(const std::string& lanes) noexcept {
     const char* const ambient = std::getenv("UCX_TLS");
     return !lanes.empty() ? std::string_view(lanes) : ambient != nullptr ? std::string_view(ambient) : std::string_view();
+  }
+  static bool may_use(const std::string& lanes, std::initializer_list<std::string_view> names) noexcept {
+    const std::string_view all = chosen(lanes);
+    if (all.empty() || all.front() == '^') return true;
+    for (const std::string_view each : names) {
+      if (all.find(each) != std::string_view::npos) return true;
+    }
+    return false;
   }
   static bool mentions(const std::string& lanes, std::string_view lane) noexcept { return chosen(lanes).find(lane) != std::string_view::npos; }
 

@@ -35,14 +35,19 @@ inline void ucx_driver::send(ucx_outgoing& message, bytes_view payload, unsigned
   ucx_wire& wire = *message.wire;
   ++wire.outstanding;
   if (!wire.alive()) return sent(message);
-  const auto done = [](void* request, ucs_status_t, void* argument) noexcept {
+  const auto done = [](void* request, ucs_status_t status, void* argument) noexcept {
     auto& over = *static_cast<ucx_outgoing*>(argument);
     ucp_request_free(request);
+    over.wire->got_through = over.wire->got_through || status == UCS_OK;
     over.wire->driver.sent(over);
   };
   const auto posted = send_raw(wire, message.head, payload, flags, done, &message);
   if (UCS_PTR_IS_PTR(posted)) return;
-  if (UCS_PTR_IS_ERR(posted)) doom(wire, errc::peer_lost);
+  if (UCS_PTR_IS_ERR(posted)) {
+    doom(wire, errc::peer_lost);
+  } else {
+    wire.got_through = true;
+  }
   sent(message);
 }
 

@@ -13,6 +13,9 @@ inline result<void> ucx_driver::start(driver_host& host) {
   host_ = &host;
   host_number_ = host_number();
   if (auto opened = worker_.open({options_.lanes, options_.devices, options_.settings}, &ucx_driver::on_message, this); !opened) return opened;
+  auto own = worker_.address();
+  if (!own) return fail(own.error());
+  addresses_.learn(*own);
   if (options_.listen.empty()) return {};
   auto native = native_address();
   if (!native) return fail(native.error());
@@ -46,11 +49,15 @@ inline void ucx_driver::stop() noexcept {
     bool all = true;
     for (const auto& each : wires_) {
       look_after(*each, now_);
-      all = all && each->state == phase::closed && each->used_slots == 0 && each->outstanding == 0;
+      all = all && (each->ep != nullptr || (each->state == phase::closed && each->used_slots == 0 && each->outstanding == 0));
     }
     return all;
   });
-  worker_.close();
+  if (std::any_of(wires_.begin(), wires_.end(), [](const auto& each) { return each->ep != nullptr; })) {
+    worker_.abandon();
+  } else {
+    worker_.close();
+  }
   for (const auto& each : wires_) {
     for (ucx_connection* const user : each->users) user->wire = nullptr;
     for (const auto& slot : each->slots) {
@@ -81,6 +88,8 @@ inline result<std::vector<std::byte>> ucx_driver::native_address() const {
 }
 
 inline result<ucx_wire*> ucx_driver::open_wire(std::uint64_t endpoint, bytes_view worker_address) {
+  if (wires_.size() / 2 >= options_.max_wires)
+    return fail(errc::limit_exceeded, {.available = 2 * options_.max_wires, .what = "too many connections that nobody answers have not ended yet"});
   if (wires_.size() >= options_.max_wires) {
     const auto unused = std::find_if(wires_.begin(), wires_.end(), [](const auto& each) { return each->usable() && each->unused(); });
     if (unused != wires_.end()) retire(**unused);
@@ -89,16 +98,20 @@ inline result<ucx_wire*> ucx_driver::open_wire(std::uint64_t endpoint, bytes_vie
       static_cast<std::ptrdiff_t>(options_.max_wires)) {
     return fail(errc::limit_exceeded, {.available = options_.max_wires, .what = "too many peers are connected: raise max_wires"});
   }
+  if (auto checked = addresses_.check(worker_address); !checked) return fail(checked.error());
+  std::vector<std::byte> padded(worker_address.size() + ucx_addresses::slack);
+  std::memcpy(padded.data(), worker_address.data(), worker_address.size());
   auto made = std::make_unique<ucx_wire>(*this, random_number(), endpoint, liveness(options_.heartbeat, options_.stall_limit, host_->now()));
   wires_.reserve(wires_.size() + 1);
   by_number_.emplace(made->number, made.get());
   ucp_ep_params_t params{};
   params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE | UCP_EP_PARAM_FIELD_ERR_HANDLER;
-  // Safety: the bytes are what ucp_worker_get_address gave the peer; UCX copies what it needs.
-  params.address = reinterpret_cast<const ucp_address_t*>(worker_address.data());
+  // Safety: the bytes are such as ucp_worker_get_address gives, as far as can be told; UCX copies what it needs.
+  params.address = reinterpret_cast<const ucp_address_t*>(padded.data());
   params.err_mode = UCP_ERR_HANDLING_MODE_PEER;
   params.err_handler.cb = [](void* wire, ucp_ep_h, ucs_status_t) noexcept {
     auto& failed = *static_cast<ucx_wire*>(wire);
+    failed.failed = true;
     failed.driver.doom(failed, errc::peer_lost);
   };
   params.err_handler.arg = made.get();
@@ -185,6 +198,12 @@ inline void ucx_driver::begin_close(ucx_wire& wire) noexcept {
     settle(*slot);
   }
   wire.notifications.clear();
+  close_by_force(wire);
+}
+
+/// Not before UCX has sent something, or found that it cannot: with its own first message still waiting for a connection, it ends the program.
+inline void ucx_driver::close_by_force(ucx_wire& wire) noexcept {
+  if (!wire.got_through && !wire.failed && wire.outstanding != 0) return;
   ucp_request_param_t params{};
   params.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS;
   params.flags = UCP_EP_CLOSE_FLAG_FORCE;
@@ -212,7 +231,8 @@ inline void ucx_driver::look_after(ucx_wire& wire, std::chrono::nanoseconds now)
     if (wire.state == phase::dialing && wire.users.empty()) doom(wire, errc::closed);
   }
   if (wire.doomed != errc{} && wire.state < phase::closing) begin_close(wire);
-  if (wire.state == phase::closing && ucp_request_check_status(wire.closing) != UCS_INPROGRESS) {
+  if (wire.state == phase::closing && wire.ep != nullptr) close_by_force(wire);
+  if (wire.state == phase::closing && wire.ep == nullptr && ucp_request_check_status(wire.closing) != UCS_INPROGRESS) {
     ucp_request_free(std::exchange(wire.closing, nullptr));
     wire.state = phase::closed;
   }
