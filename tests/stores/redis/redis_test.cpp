@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -246,6 +247,32 @@ TEST_F(redis, strided_and_empty_tensors_keep_their_shape) {
   EXPECT_EQ(got[0].value(), values[0]);
   EXPECT_EQ(got[1].value(), values[1]);
   EXPECT_EQ(one->stats().value().bytes, 40'000u);
+}
+
+TEST_F(redis, metrics_count_keys_stages_and_copies) {
+  serve();
+  auto one = client();
+  const tensor square = numbers({100, 100}, 10'000);
+  ASSERT_EQ(count_ok(one->put_batch(keys(2), std::vector<tensor_view>{square.view(), square.view().transpose(0, 1).value()})), 2u);
+  ASSERT_EQ(count_ok(one->put_batch(names{"text"}, std::vector<std::string>{"a text"})), 1u);
+  EXPECT_EQ(one->put_batch(names{"text"}, std::vector<std::string>{"another"})[0].error(), errc::already_exists);
+  ASSERT_EQ(count_ok(one->get_batch<tensor>(keys(3))), 2u);
+  ASSERT_EQ(count_ok(one->view_batch<tensor_view>(keys(1))), 1u);
+  const exchange_metrics seen = one->metrics();
+  EXPECT_EQ(seen.succeeded, 6u);
+  EXPECT_EQ(seen.failed(errc::already_exists), 1u);
+  EXPECT_EQ(seen.failed(errc::not_found), 1u);
+  for (const auto& [way, values, copies] :
+       {std::tuple(payload_path::put_in_place, 1u, 0u), std::tuple(payload_path::put_staged, 1u, 1u), std::tuple(payload_path::put_encoded, 1u, 1u),
+        std::tuple(payload_path::get_decoded, 2u, 6u), std::tuple(payload_path::get_viewed, 1u, 2u)}) {
+    EXPECT_EQ(seen.at(way).values, values) << payload_path_names[static_cast<std::size_t>(way)];
+    EXPECT_EQ(seen.at(way).copies, copies) << payload_path_names[static_cast<std::size_t>(way)];
+  }
+  for (const stage each : {stage::encode, stage::queue, stage::transfer, stage::verify, stage::decode}) {
+    EXPECT_GE(seen.at(each, strategy::transport).count, 3u) << stage_names[static_cast<std::size_t>(each)];
+  }
+  EXPECT_GE(seen.at(stage::transfer, strategy::transport).bytes, 2u * 40'000) << "sent";
+  EXPECT_GE(seen.at(stage::verify, strategy::transport).bytes, 3u * 40'000);
 }
 
 TEST_F(redis, threads_may_share_a_store) {

@@ -71,12 +71,14 @@ class redis_store {
     auto results = undone<void>(std::size(keys));
     if (std::size(keys) != std::size(values)) {
       std::fill(results.begin(), results.end(), result<void>(fail(errc::invalid_argument, {.what = "one value for each key"})));
-      return results;
+      return counted(std::move(results));
     }
     const bool replace = options.mode == put_mode::replace;
     const auto prepare = [&](const detail::redis_item& item) -> result<detail::redis_command> {
+      stage_timer timer(meter_, stage::encode);
       auto stored = detail::to_stored<value_type>(std::begin(values)[static_cast<std::ptrdiff_t>(item.index)], options_.largest_value);
       if (!stored) return fail(stored.error());
+      timer.add_bytes(stored->plan.size());
       return detail::redis_command::set(options_.prefix, item.key, std::move(*stored), replace);
     };
     const auto take = [&](const detail::redis_item& item, detail::redis_answer& answer) -> result<void> {
@@ -84,14 +86,16 @@ class redis_store {
         return fail(errc::already_exists, {.item = item.index, .what = "the key is taken"});
       if (answer.what != detail::redis_answer::form::status || answer.text != "OK") return fail(detail::unexpected_answer(answer));
       results[item.index] = result<void>{};
+      const payload_path way = path_of(std::begin(values)[static_cast<std::ptrdiff_t>(item.index)]);
+      meter_.took_path(way, way == payload_path::put_in_place ? 0 : 1);
       return {};
     };
-    const std::lock_guard guard(turn_);
+    const auto turn = take_turn();
     const auto until = until_of(options.deadline);
     attempt([&] {
       for (auto& wave : waves_of(keys)) calls_.carry(std::move(wave), until, replace, prepare, take, fails(results));
     });
-    return results;
+    return counted(std::move(results));
   }
 
   /// The values under keys, as Ts that own what they hold.
@@ -103,13 +107,14 @@ class redis_store {
     static_assert(!detail::borrows_when_stored<T>(),
                   "lading: a T with views would borrow memory that nobody holds: use view_batch<T>, or a T that owns");
     auto results = undone<T>(std::size(keys));
-    fetch(keys, options, results, [&](std::size_t index, aligned_buffer&& packed) -> result<void> {
-      auto made = detail::from_stored<T>(packed);
+    fetch(keys, options, results, [&](std::size_t index, aligned_buffer&&, const unpacked& items) -> result<void> {
+      auto made = detail::from_stored<T>(items);
       if (!made) return fail(made.error());
       results[index] = std::move(made);
+      meter_.took_path(payload_path::get_decoded, 3);
       return {};
     });
-    return results;
+    return counted(std::move(results));
   }
 
   /// The values under keys, as Ts that may borrow from the memory in which they arrived.
@@ -118,17 +123,17 @@ class redis_store {
   template <class T, class Keys>
   [[nodiscard]] std::vector<result<held<T>>> view_batch(const Keys& keys, const store_call_options& options = {}) {
     auto results = undone<held<T>>(std::size(keys));
-    fetch(keys, options, results, [&](std::size_t index, aligned_buffer&& packed) -> result<void> {
+    fetch(keys, options, results, [&](std::size_t index, aligned_buffer&& packed, const unpacked& items) -> result<void> {
       LADING_TRY {
-        const auto memory = std::make_shared<const aligned_buffer>(std::move(packed));
-        auto made = detail::from_stored<T>(*memory);
+        auto made = detail::from_stored<T>(items);
         if (!made) return fail(made.error());
-        results[index] = held<T>(std::move(*made), memory);
+        results[index] = held<T>(std::move(*made), std::make_shared<const aligned_buffer>(std::move(packed)));
+        meter_.took_path(payload_path::get_viewed, 2);
       }
       LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.what = "the value could not be allocated"}))
       return {};
     });
-    return results;
+    return counted(std::move(results));
   }
 
   /// The bytes of the values under keys, each into its buffer: as they were put, a tensor's items, or a packed buffer. Returns their sizes.
@@ -139,16 +144,17 @@ class redis_store {
     auto results = undone<std::size_t>(std::size(keys));
     if (std::size(keys) != std::size(buffers)) {
       std::fill(results.begin(), results.end(), result<std::size_t>(fail(errc::invalid_argument, {.what = "one buffer for each key"})));
-      return results;
+      return counted(std::move(results));
     }
-    fetch(keys, options, results, [&](std::size_t index, aligned_buffer&& packed) -> result<void> {
+    fetch(keys, options, results, [&](std::size_t index, aligned_buffer&& packed, const unpacked& items) -> result<void> {
       const bytes_span target = std::begin(buffers)[static_cast<std::ptrdiff_t>(index)];
-      const auto size = detail::copy_stored(packed, target);
+      const auto size = detail::copy_stored(packed, items, target);
       if (!size) return fail(size.error());
       results[index] = *size;
+      meter_.took_path(payload_path::get_staged, 3);
       return {};
     });
-    return results;
+    return counted(std::move(results));
   }
 
   /// Whether there is anything under the keys.
@@ -160,9 +166,9 @@ class redis_store {
       results[item.index] = answer.number == 1;
       return {};
     };
-    const std::lock_guard guard(turn_);
+    const auto turn = take_turn();
     attempt([&] { calls_.carry(all_of(keys), until_of(options.deadline), true, naming("EXISTS"), take, fails(results)); });
-    return results;
+    return counted(std::move(results));
   }
 
   /// Removes what is under the keys.
@@ -177,12 +183,12 @@ class redis_store {
       results[item.index] = result<void>{};
       return {};
     };
-    const std::lock_guard guard(turn_);
+    const auto turn = take_turn();
     const auto until = until_of(options.deadline);
     attempt([&] {
       for (auto& wave : waves_of(keys)) calls_.carry(std::move(wave), until, false, naming("DEL"), take, fails(results));
     });
-    return results;
+    return counted(std::move(results));
   }
 
   /// What is stored under the prefix, and how full the server is. Keys that hold no value of a store are not counted.
@@ -190,9 +196,12 @@ class redis_store {
   /// Complexity: walks over all keys of the database and reads 128 bytes of each under the prefix. Values that others put or remove meanwhile may be
   ///             counted twice, or not at all.
   [[nodiscard]] result<store_stats> stats(const store_call_options& options = {}) {
-    const std::lock_guard guard(turn_);
+    const auto turn = take_turn();
     return calls_.stats(until_of(options.deadline));
   }
+
+  /// What its calls did, as of a store_client. Copies are those after the socket: the parser's, that into aligned memory, and that of what owns.
+  [[nodiscard]] exchange_metrics metrics() const noexcept { return meter_.read(); }
 
  private:
   using clock = std::chrono::steady_clock;
@@ -201,7 +210,7 @@ class redis_store {
   static constexpr std::size_t longest_key = std::size_t{1} << 20;
   static constexpr std::size_t longest_path = 108;  // with its end: sockaddr_un
 
-  explicit redis_store(const redis_options& options) : options_(options), line_(options_), calls_(line_, options_) {}
+  explicit redis_store(const redis_options& options) : options_(options), line_(options_), calls_(line_, options_, meter_) {}
 
   [[nodiscard]] clock::time_point until_of(std::chrono::nanoseconds deadline) const noexcept {
     return clock::now() + (deadline.count() > 0 ? deadline : options_.deadline);
@@ -245,20 +254,52 @@ class redis_store {
     return waves;
   }
 
+  /// How a value goes into the socket.
+  template <class T>
+  [[nodiscard]] static payload_path path_of(const T& value) noexcept {
+    if constexpr (detail::stored_as_tensor<T>) {
+      const tensor_view& view = value;
+      return view.contiguous() ? payload_path::put_in_place : payload_path::put_staged;
+    } else {
+      return detail::stored_as_bytes<T> ? payload_path::put_in_place : payload_path::put_encoded;
+    }
+  }
+
   /// A command that has the key as its only argument.
   [[nodiscard]] detail::redis_keyed naming(const char* command) const noexcept { return {command, options_.prefix}; }
   [[nodiscard]] static bool is_flag(const detail::redis_answer& answer) noexcept {
     return answer.what == detail::redis_answer::form::number && (answer.number == 0 || answer.number == 1);
   }
 
-  /// Gives each value's packed buffer to keep(index, aligned_buffer&&).
+  /// The connection is this call's alone until the lock is gone.
+  [[nodiscard]] std::unique_lock<std::mutex> take_turn() {
+    const stage_timer timer(meter_, stage::queue);
+    return std::unique_lock(turn_);
+  }
+  template <class T>
+  [[nodiscard]] std::vector<result<T>> counted(std::vector<result<T>> results) noexcept {
+    for (const result<T>& each : results) each ? meter_.succeeded() : meter_.failed(each.error().code());
+    return results;
+  }
+
+  /// Gives each value's packed buffer, verified, to keep(index, aligned_buffer&&, items).
   template <class T, class Keys, class Keep>
   void fetch(const Keys& keys, const store_call_options& options, std::vector<result<T>>& results, Keep&& keep) {
-    const std::lock_guard guard(turn_);
-    attempt([&] { calls_.fetch(all_of(keys), until_of(options.deadline), keep, fails(results)); });
+    const auto turn = take_turn();
+    const auto open = [&](std::size_t index, aligned_buffer&& packed) -> result<void> {
+      const auto items = [&] {
+        const stage_timer timer(meter_, stage::verify, strategy::transport, packed.size());
+        return detail::open_stored(packed);
+      }();
+      if (!items) return fail(items.error());
+      const stage_timer timer(meter_, stage::decode, strategy::transport, packed.size());
+      return keep(index, std::move(packed), *items);
+    };
+    attempt([&] { calls_.fetch(all_of(keys), until_of(options.deadline), open, fails(results)); });
   }
 
   redis_options options_;
+  exchange_meter<> meter_;
   detail::redis_connection line_;
   detail::redis_calls calls_;
   std::mutex turn_;

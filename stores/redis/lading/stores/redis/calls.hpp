@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <lading/exchange/detail/channel.hpp>
+#include <lading/exchange/metrics.hpp>
 #include <lading/exchange/store.hpp>
 #include <lading/stores/redis/connection.hpp>
 #include <lading/stores/redis/options.hpp>
@@ -44,7 +45,8 @@ class redis_calls {
  public:
   using clock = redis_connection::clock;
 
-  redis_calls(redis_connection& line, const redis_options& options) noexcept : line_(line), options_(options) {}
+  redis_calls(redis_connection& line, const redis_options& options, exchange_meter<>& meter) noexcept
+      : line_(line), options_(options), meter_(meter) {}
 
   /// Has each item's command done. prepare(item) makes it, take(item, answer) says how the answer is, and failed(index, error) is called for the items that
   /// did not succeed. Commands that are not `repeatable` are not sent again once the server may have done them.
@@ -63,6 +65,7 @@ class redis_calls {
         return;
       }
       pending = std::move(again);
+      if (!pending.empty()) meter_.retried(pending.size());
       if (!pending.empty() && !redis_connection::pause(pauses, until)) {
         for (const redis_item& each : pending) failed(each.index, each.why);
         return;
@@ -176,9 +179,12 @@ class redis_calls {
       for (const redis_item* each : items) failed(each->index, *gone);
       return count;
     }
-    const redis_progress made = line_.run(commands, until, [&](std::size_t i, redis_answer& answer) {
-      if (const result<void> how = take(*items[i], answer); !how) retry(*items[i], how.error(), true);
-    });
+    const redis_progress made = [&] {
+      const stage_timer timer(meter_, stage::transfer, strategy::transport, cost);
+      return line_.run(commands, until, [&](std::size_t i, redis_answer& answer) {
+        if (const result<void> how = take(*items[i], answer); !how) retry(*items[i], how.error(), true);
+      });
+    }();
     if (made.how) return count;
     if (line_.given_up()) gone = made.how.error();
     for (std::size_t i = made.answered; i < items.size(); ++i) retry(*items[i], made.how.error(), !gone && (repeatable || i >= made.sent));
@@ -240,6 +246,7 @@ class redis_calls {
 
   redis_connection& line_;
   const redis_options& options_;
+  exchange_meter<>& meter_;
 };
 
 }  // namespace lading::detail

@@ -88,36 +88,32 @@ template <class T>
   return fail(errc::schema_mismatch, {.needed = schema, .available = items.schema(), .what = "the value is of another type"});
 }
 
-/// A T that owns what it holds, or borrows from `packed` where it is a view.
+/// A T that owns what it holds, or borrows from the packed buffer of these items where it is a view.
 template <class T>
-[[nodiscard]] result<T> from_stored(bytes_view packed) {
+[[nodiscard]] result<T> from_stored(const unpacked& items) {
   static_assert(!std::same_as<T, bytes_span>, "lading: what was fetched is read through a bytes_view");
   LADING_TRY {
-    const auto items = open_stored(packed);
-    if (!items) return fail(items.error());
-    if (auto fits = check_stored<T>(*items); !fits) return fail(fits.error());
+    if (auto fits = check_stored<T>(items); !fits) return fail(fits.error());
     if constexpr (stored_kind_of<T>() == value_kind::bytes) {
-      const bytes_view bytes = (*items)[0];
+      const bytes_view bytes = items[0];
       return T(bytes.begin(), bytes.end());
     } else {
-      return lading::decode<T>(*items);
+      return lading::decode<T>(items);
     }
   }
-  LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.needed = packed.size(), .what = "the value could not be allocated"}))
+  LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.what = "the value could not be allocated"}))
 }
 
-/// The bytes that get_batch_into gives out: as they were put, a tensor's items, or the whole packed buffer.
-[[nodiscard]] inline result<std::size_t> copy_stored(bytes_view packed, bytes_span target) {
-  const auto items = open_stored(packed);
-  if (!items) return fail(items.error());
+/// The bytes that get_batch_into gives out: as they were put, a tensor's items, or the whole packed buffer, of which these are the items.
+[[nodiscard]] inline result<std::size_t> copy_stored(bytes_view packed, const unpacked& items, bytes_span target) {
   bytes_view bytes = packed;
-  if (items->schema() == schema_of<tensor>()) {
-    const auto view = lading::decode<tensor_view>(*items);
+  if (items.schema() == schema_of<tensor>()) {
+    const auto view = lading::decode<tensor_view>(items);
     if (!view) return fail(view.error());
     bytes = {view->data(), view->size_bytes()};
-  } else if (items->schema() == 0) {
-    if (items->size() != 1) return fail(errc::schema_mismatch, {.needed = 1, .available = items->size(), .what = "bytes are one payload"});
-    bytes = (*items)[0];
+  } else if (items.schema() == 0) {
+    if (items.size() != 1) return fail(errc::schema_mismatch, {.needed = 1, .available = items.size(), .what = "bytes are one payload"});
+    bytes = items[0];
   }
   if (bytes.size() > target.size()) {
     return fail(errc::buffer_too_small, {.needed = bytes.size(), .available = target.size(), .what = "the buffer cannot hold the value"});
