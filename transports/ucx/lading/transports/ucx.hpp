@@ -12,8 +12,9 @@ namespace lading {
 /// waits for it as peer_stalled. Both sides must make progress. UCX itself trusts who can connect to it: open its ports to nobody else.
 class ucx : public endpoint {
  public:
-  /// Errors: backend_failure where UCX has no lane of those asked for.
+  /// Errors: invalid_argument for an option out of its range, backend_failure where UCX has no lane of those asked for.
   [[nodiscard]] static result<ucx> create(const ucx_options& options = {}) {
+    if (auto checked = detail::check(options); !checked) return fail(checked.error());
     LADING_TRY {
       auto adapter = std::make_unique<detail::ucx_driver>(options);
       const detail::ucx_driver& kept = *adapter;
@@ -26,7 +27,8 @@ class ucx : public endpoint {
 
   using endpoint::connect;
 
-  /// Connects to the endpoint that listens at "host:port", as ucx_options::listen says there; makes progress meanwhile.
+  /// Connects to the endpoint that listens at "host:port", as ucx_options::listen says there; makes progress meanwhile. The timeout counts from the call, but
+  /// does not cut short the system's look-up of a name, during which there is no progress either: an address in numbers needs none.
   ///
   /// Errors: invalid_argument for a text that names no host and port, peer_lost where nobody listens, and those of connect by address.
   [[nodiscard]] result<peer_id> connect(std::string_view where, std::chrono::nanoseconds timeout = std::chrono::seconds(10)) {

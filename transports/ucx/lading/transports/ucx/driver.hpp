@@ -23,7 +23,7 @@ struct ucx_options {
   std::string devices = {};  ///< as UCX_NET_DEVICES: "eth0", "mlx5_0:1"; empty = likewise
   std::vector<ucx_setting> settings = {};                ///< any other of UCX's own, for this endpoint alone
   std::string listen = {};                               ///< "host:port" at which peers may ask for the address; ":0" = any free port; empty = none
-  std::size_t window = 32;                               ///< requests under way per peer, at most 65,535
+  std::size_t window = 32;                               ///< requests under way per peer, 1 to 1,000: a peer gives up who asks for more at once
   std::uint64_t window_bytes = std::uint64_t{32} << 20;  ///< bytes under way per peer; one larger slice goes alone
   std::chrono::nanoseconds heartbeat = std::chrono::milliseconds(500);  ///< between messages to a peer that is silent while something waits for it
   std::chrono::nanoseconds stall_limit = std::chrono::seconds(10);      ///< silence after which such a peer is given up as peer_stalled
@@ -31,6 +31,25 @@ struct ucx_options {
   std::size_t max_wires = 4096;                                         ///< endpoints that may be connected at a time
   endpoint_options endpoint = {};
 };
+
+namespace detail {
+
+/// Messages of one peer that may be under way here. A peer that asks faster than it takes the answers is not served any longer.
+inline constexpr std::size_t ucx_max_outstanding = 1024;
+/// Requests that a peer may have under way there: as many, but for what else it says.
+inline constexpr std::size_t ucx_max_window = 1000;
+
+/// The value of options that UCX need not be asked about.
+///
+/// Errors: invalid_argument, with the limit.
+[[nodiscard]] inline result<void> check(const ucx_options& options) noexcept {
+  if (options.window == 0 || options.window > ucx_max_window)
+    return fail(errc::invalid_argument, {.needed = options.window, .available = ucx_max_window, .what = "the option window is 1 to 1,000"});
+  if (options.window_bytes == 0) return fail(errc::invalid_argument, {.needed = 0, .available = 1, .what = "the option window_bytes is at least 1"});
+  return {};
+}
+
+}  // namespace detail
 
 /// What peers asked for that was refused.
 struct ucx_refusals {
@@ -50,9 +69,7 @@ struct ucx_remote final : driver_remote {
 /// its region, generation and bounds: UCX itself enforces nothing on most lanes. Large messages go by rendezvous straight between the regions.
 class ucx_driver final : public driver {
  public:
-  explicit ucx_driver(const ucx_options& options) : options_(options), shares_(options.share_regions && ucx_worker::shares_memory(options.lanes)) {
-    options_.window = std::clamp<std::size_t>(options_.window, 1, 65'535);
-  }
+  explicit ucx_driver(const ucx_options& options) : options_(options), shares_(options.share_regions && ucx_worker::shares_memory(options.lanes)) {}
   ~ucx_driver() override {
 #if defined(__linux__)
     if (event_fd_ >= 0) ::close(event_fd_);
@@ -87,7 +104,7 @@ class ucx_driver final : public driver {
 
  private:
   using phase = ucx_wire::phase;
-  static constexpr std::size_t max_outstanding = 1024;  // per wire: a peer that asks faster than it takes the answers is not served
+  static constexpr std::size_t max_outstanding = ucx_max_outstanding;
 
   // Wires.
   [[nodiscard]] result<ucx_wire*> open_wire(std::uint64_t endpoint, bytes_view worker_address);

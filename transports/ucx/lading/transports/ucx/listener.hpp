@@ -49,7 +49,8 @@ class ucx_socket {
 
 #if defined(__unix__) || defined(__APPLE__)
 
-/// Calls use(address) for each that "host:port", "[v6]:port" or ":port" means, until one returns a socket.
+/// Calls use(address) for each that "host:port", "[v6]:port" or ":port" means, until one returns a socket. Looking up a name takes as long as the system's
+/// resolver takes; an address in numbers takes no time.
 ///
 /// Errors: invalid_argument for what is no such text, or names no host; else the last error that `use` returned.
 [[nodiscard]] inline result<ucx_socket> for_each_address(std::string_view where, bool to_listen, auto&& use) {
@@ -63,10 +64,14 @@ class ucx_socket {
     return fail(errc::invalid_argument, {.what = form});
   ::addrinfo wanted{};
   wanted.ai_socktype = SOCK_STREAM;
-  wanted.ai_flags = AI_NUMERICSERV | (to_listen ? AI_PASSIVE : 0);
   ::addrinfo* found = nullptr;
-  if (const int status = ::getaddrinfo(host.empty() ? nullptr : host.c_str(), port.c_str(), &wanted, &found); status != 0)
-    return fail(errc::invalid_argument, {.native = status, .what = "no host of that name"});
+  const auto look_up = [&](int how) {
+    wanted.ai_flags = AI_NUMERICSERV | (to_listen ? AI_PASSIVE : 0) | how;
+    return ::getaddrinfo(host.empty() ? nullptr : host.c_str(), port.c_str(), &wanted, &found);
+  };
+  int status = look_up(AI_NUMERICHOST);
+  if (status == EAI_NONAME) status = look_up(0);
+  if (status != 0) return fail(errc::invalid_argument, {.native = status, .what = "no host of that name"});
   result<ucx_socket> made = fail(errc::invalid_argument, {.what = "no host of that name"});
   for (const ::addrinfo* each = found; each != nullptr && !made; each = each->ai_next) {
     ucx_socket fresh(::socket(each->ai_family, each->ai_socktype, each->ai_protocol));

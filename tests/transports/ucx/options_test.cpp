@@ -1,0 +1,50 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+
+// What the options allow, and what the largest that they allow does.
+
+#include "rig.hpp"
+
+namespace options_test {
+using namespace lading;
+
+TEST(ucx_options, of_no_sense_are_refused_with_their_limit) {
+  for (const std::size_t window : {std::size_t{0}, std::size_t{1001}, std::size_t{65'535}, ~std::size_t{0}}) {
+    const auto made = ucx::create({.window = window});
+    ASSERT_FALSE(made.has_value());
+    EXPECT_EQ(made.error(), errc::invalid_argument);
+    EXPECT_EQ(made.error().details().available, 1000u);
+  }
+  EXPECT_EQ(ucx::create({.window_bytes = 0}).error(), errc::invalid_argument);
+}
+
+template <class Lanes>
+class ucx_windows : public ucx_test::on_lanes<Lanes> {};
+using all_lanes = testing::Types<ucx_test::tcp, ucx_test::shared_memory>;
+TYPED_TEST_SUITE(ucx_windows, all_lanes);
+
+/// More requests than that at a time would have the peer give up an honest one.
+TYPED_TEST(ucx_windows, of_the_largest_size_serve_both_ways) {
+  const auto widen = [](ucx_options& all) { all.window = 1000; };
+  auto near = ucx_test::make<TypeParam>({}, widen).value(), far = ucx_test::make<TypeParam>({}, widen).value();
+  constexpr std::size_t size = 3000, count = 2500;  // alone in its message, each
+  const region here = near.allocate_region(size * 100).value();
+  std::vector<std::byte> memory(size * 100);
+  const region registered = far.register_region(memory).value();
+  const peer_id peer = conformance::connect(near, far);
+  const auto there = near.import_region(peer, far.export_region(registered).value()).value();
+  conformance::fill(here.bytes(), 3);
+  std::vector<slice> slices;
+  for (std::size_t i = 0; i < count; ++i) slices.push_back({here.id(), there, i % 100 * size, i % 100 * size, size});
+  for (const op direction : {op::put, op::get}) {
+    const transfer running = near.submit(peer, direction, slices).value();
+    for (int i = 0; i < 50; ++i) near.progress();  // the peer has all that it gets to answer at once
+    for (const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+         !running.ready() && std::chrono::steady_clock::now() < until;)
+      near.progress(), far.progress();
+    ASSERT_TRUE(running.ready());
+    EXPECT_TRUE(running.how().ok()) << running.how().status.error().message();
+  }
+  EXPECT_TRUE(conformance::same(here.bytes(), memory));
+}
+
+}  // namespace options_test
