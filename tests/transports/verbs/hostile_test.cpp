@@ -363,4 +363,35 @@ TEST_F(verbs_hostile, a_false_descriptor_costs_its_own_slices_only) {
   driving.emplace(*target);
 }
 
+TEST_F(verbs_hostile, a_batch_that_is_refused_takes_one_connection) {
+  auto near = verbs::create().value();
+  const peer_id to = near.connect(target->address().value()).value();
+  const region local = near.allocate_region(size).value();  // of zeros, as the target's: what is put changes nothing
+  const auto descriptor = target->export_region(here).value();
+  const auto there = near.import_region(to, descriptor).value();
+  auto described = decode_descriptor(descriptor).value();
+  described.size = 2 * size;
+  for (const op direction : {op::put, op::get}) {
+    const auto longer = near.import_region(to, encode_descriptor(described)).value();
+    std::vector<slice> slices;
+    for (std::size_t i = 0; i < 600; ++i) slices.push_back({local.id(), i % 3 == 0 ? there : longer, i * 64, i % 3 == 0 ? i * 64 : size + i, 64});
+    const auto before = target->refusals().count;
+    transfer running = near.submit(to, direction, slices).value();
+    const completion how = running.wait();
+    ASSERT_FALSE(how.ok());
+    EXPECT_EQ(name_of(how.status.error().code()), "not_registered");
+    EXPECT_EQ(how.failed, 400u);
+    EXPECT_EQ(how.done, 200u);
+    EXPECT_EQ(how.bytes, 200u * 64);
+    for (std::size_t i = 0; i < slices.size(); ++i) EXPECT_EQ(running.succeeded(i), i % 3 == 0) << i;
+    // The next batch need not ask.
+    EXPECT_EQ(near.submit(to, direction, std::span(slices).subspan(1, 2)).value().wait().status.error(), errc::not_registered);
+    EXPECT_TRUE(near.submit(to, direction, std::span(slices).first(1)).value().wait().ok());
+    for (const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+         target->refusals().count == before && std::chrono::steady_clock::now() < until;)
+      std::this_thread::yield();
+    EXPECT_EQ(target->refusals().count, before + 1);
+  }
+}
+
 }  // namespace

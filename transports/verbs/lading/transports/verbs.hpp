@@ -8,10 +8,10 @@ namespace lading {
 
 /// The transport over InfiniBand and RoCE, by rdma-core itself: one-sided, with nothing between a slice and the hardware.
 ///
-/// The target's program takes no part in a put or get; its hardware refuses what lies outside a registered region, and then only that slice fails. A peer
-/// whose process or host is gone is reported as peer_lost, by its kernel's goodbye or after ack_timeout and retry_count; one that owes an answer to a
-/// notification for stall_limit, as peer_stalled. Connecting and notifying need progress on both sides. Whoever may connect and guesses a key can
-/// use it: open the port to nobody else.
+/// The target's program takes no part in a put or get; its hardware refuses what lies outside a registered region, and then only slices of that region
+/// fail. A peer whose process or host is gone is reported as peer_lost, by its kernel's goodbye or after ack_timeout and retry_count; one that owes an
+/// answer to a notification for stall_limit, as peer_stalled. Connecting and notifying need progress on both sides. Whoever may connect and guesses a
+/// key can use it: open the port to nobody else.
 class verbs : public endpoint {
  public:
   /// Errors: unsupported where the host has no RDMA device with an active port, invalid_argument for an option that makes no sense or names what is not
@@ -29,7 +29,7 @@ class verbs : public endpoint {
     LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory))
   }
 
-  /// How often the hardware refused what peers asked for; each of them was told.
+  /// How often peers were refused: what they asked for, by the hardware, which told them; or what they said.
   [[nodiscard]] verbs_refusals refusals() const { return driver_->refusals(); }
 
   /// The device in use, such as "mlx5_0".

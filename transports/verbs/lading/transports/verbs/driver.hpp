@@ -12,22 +12,19 @@
 
 namespace lading {
 
-/// What the hardware refused to peers. It does not tell more than that: the peer is told not_registered.
+/// What was refused to peers. Of what the hardware refuses it tells this side nothing but that a connection broke, and the peer that the range was refused.
 struct verbs_refusals {
-  std::uint64_t count = 0;
-  result<void> last;  ///< the latest; ok where there was none
+  std::uint64_t count = 0;  ///< connections that broke over what a peer asked for, and messages that made no sense
+  result<void> last;        ///< the latest, not_registered for the former; ok where there was none
 };
 
 namespace detail {
 
-struct verbs_remote final : driver_remote {
-  verbs_key key;
-};
-
 /// Slices travel as RDMA writes and reads, in chains of work requests with one doorbell each; the hardware of both sides checks every access.
 ///
-/// A refused access breaks the queue pair. Then the slice is reported, a new queue pair is connected, and what had not been done is posted again: that
-/// is safe, because writing or reading twice does what once does, and nothing is announced before all is done.
+/// A refused access breaks the queue pair. Then the slice is reported, and so are all others of that import of the region; a new queue pair is connected,
+/// and what else had not been done is posted again: that is safe, because writing or reading twice does what once does, and nothing is announced before
+/// all is done.
 class verbs_driver final : public driver {
  public:
   verbs_driver(const verbs_options& options, std::shared_ptr<verbs_device> device)
@@ -110,11 +107,16 @@ class verbs_driver final : public driver {
   [[nodiscard]] bool say(verbs_wire& wire, const verbs_message& message) noexcept;
   void probe(verbs_wire& wire) noexcept;
   [[nodiscard]] std::size_t poll(verbs_wire& wire) noexcept;
+  [[nodiscard]] static error refused_range() noexcept {
+    return error(errc::not_registered,
+                 {.native = IBV_WC_REM_ACCESS_ERR,
+                  .what = "the peer's hardware refused the range: its owner has deregistered the region; import its new descriptor"});
+  }
   void take_failure(verbs_wire& wire, const ibv_wc& how) noexcept;
   void take_message(verbs_wire& wire, bytes_view bytes);
   void hand_on(verbs_wire& wire) noexcept;
   void fail_requests(verbs_wire& wire, const error& why) noexcept;
-  void refuse() noexcept;
+  void refuse(const error& why) noexcept;
 
   verbs_options options_;
   std::shared_ptr<verbs_device> device_;

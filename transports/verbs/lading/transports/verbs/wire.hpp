@@ -18,6 +18,12 @@ namespace lading::detail {
 
 struct verbs_wire;
 
+/// A region of a peer.
+struct verbs_remote final : driver_remote {
+  verbs_key key;
+  bool refused = false;  ///< the peer's hardware has refused a range of it: it has ended, or never was what its descriptor says
+};
+
 /// A peer, as the user knows it.
 struct verbs_connection final : driver_connection {
   ~verbs_connection() override;
@@ -34,6 +40,7 @@ struct verbs_work {
   std::uint32_t slice = 0;  ///< its place in the batch
   kind what = kind::message;
   bool signalled = false;
+  verbs_remote* region = nullptr;  ///< pinned by the batch until its last report
 };
 
 /// Work requests of one batch up to the next one that asks for a completion.
@@ -63,7 +70,7 @@ struct verbs_wire {
   static constexpr std::uint64_t receive_mark = std::uint64_t{1} << 63;
 
   verbs_wire(std::size_t data_window, const liveness& alive)
-      : window(data_window), mask(std::bit_ceil(data_window + message_room) - 1), life(alive), works(mask + 1), segments(mask + 1) {}
+      : window(data_window), mask(std::bit_ceil(data_window + message_room) - 1), life(alive), works(mask + 1), segments(mask + 1), spare(mask + 1) {}
   verbs_wire(const verbs_wire&) = delete;
   verbs_wire& operator=(const verbs_wire&) = delete;
   ~verbs_wire() { drop(); }
@@ -186,6 +193,49 @@ struct verbs_wire {
     posted = tail;
   }
 
+  /// Takes out all work with that region, and reports its slices as failed: each would break the next connection, too. What stays is to be posted again.
+  void prune_region(const verbs_remote* region, const error& why) noexcept {
+    std::uint64_t to = tail, kept = segment_tail;
+    std::uint64_t from = tail;
+    for (std::uint64_t each = segment_tail; each != segment_head; ++each) {
+      const verbs_segment one = segment(each);
+      verbs_segment part{.token = one.token, .first = one.first};
+      std::size_t next = one.first;  // the slices before it are in a part, or reported
+      const auto close_part = [&] {
+        if (next == part.first) return;
+        part.end = to;
+        part.count = next - part.first;
+        work(to - 1).signalled = true;
+        spare[kept++ & mask] = part;
+        part.bytes = 0;
+      };
+      while (from != one.end) {
+        const verbs_work piece = work(from);
+        const std::size_t slice = piece.slice;
+        std::uint64_t size = 0;
+        if (piece.region == region) {
+          close_part();
+          while (from != one.end && work(from).slice == piece.slice) ++from;
+          next = part.first = slice + 1;
+          one.token->failed(slice, 1, why);  // those of the other parts are not reported: the batch goes on
+          continue;
+        }
+        for (; from != one.end && work(from).slice == piece.slice; ++from, ++to) {
+          work(to) = work(from);
+          work(to).signalled = false;
+          size += work(to).size;
+        }
+        next = slice + 1;
+        part.bytes += size;
+      }
+      close_part();
+    }
+    segments.swap(spare);
+    segment_head = kept;
+    head = to;
+    posted = tail;
+  }
+
   verbs_id id;
   verbs_queue queue;
   verbs_registration registration;
@@ -219,6 +269,7 @@ struct verbs_wire {
  private:
   std::vector<verbs_work> works;
   std::vector<verbs_segment> segments;
+  std::vector<verbs_segment> spare;  // for prune_region
 };
 
 inline verbs_connection::~verbs_connection() {

@@ -279,6 +279,7 @@ inline void verbs_driver::look_after(verbs_wire& wire) noexcept {
   }
   hand_on(wire);
   if (wire.pong_due) wire.pong_due = !say(wire, {.kind = verbs_kind::pong});
+  look_ = look_ || wire.pong_due || !wire.notifications.empty();  // there was no room: look again, whenever there may be
   if (wire.user == nullptr) {
     // A peer that asks for nothing may be gone without a word.
     if (now_ - wire.probed < options_.stall_limit) return;

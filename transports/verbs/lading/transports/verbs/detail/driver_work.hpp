@@ -79,11 +79,18 @@ inline std::size_t verbs_driver::post(batch& slices, std::size_t first) noexcept
   };
   for (; next < end; ++next) {
     const posted_slice each = slices[next];
+    auto& remote = static_cast<verbs_remote&>(*each.remote.key);
+    if (remote.refused) {
+      if (wire->head != segment_begin) close_segment();
+      segment.first = next + 1;
+      slices.token().failed(next, 1, refused_range());  // may end the operation, with its last slice
+      continue;
+    }
     const std::uint64_t pieces = each.size <= largest ? 1 : (each.size - 1) / largest + 1;
     if (pieces > room) break;
     room -= static_cast<std::size_t>(pieces);
     const auto& memory = static_cast<const verbs_memory&>(*each.local.memory);
-    const verbs_key& key = static_cast<const verbs_remote&>(*each.remote.key).key;
+    const verbs_key& key = remote.key;
     for (std::uint64_t at = 0, left = each.size;; at += largest, left -= largest) {
       wire->work(wire->head++) = {.local = memory.base + each.local_offset + at,
                                   .remote = key.base + each.remote_offset + at,
@@ -91,7 +98,8 @@ inline std::size_t verbs_driver::post(batch& slices, std::size_t first) noexcept
                                   .rkey = key.rkey,
                                   .size = static_cast<std::uint32_t>(std::min(left, largest)),
                                   .slice = static_cast<std::uint32_t>(next),
-                                  .what = what};
+                                  .what = what,
+                                  .region = &remote};
       if (left <= largest) break;
     }
     segment.bytes += each.size;
@@ -201,11 +209,14 @@ inline void verbs_driver::fail_requests(verbs_wire& wire, const error& why) noex
 
 inline void verbs_driver::take_message(verbs_wire& wire, bytes_view bytes) {
   const auto message = verbs_message::load(bytes);
-  if (!message) return refuse();
+  if (!message) return refuse(message.error());
   wire.life.heard(now_);
   switch (message->kind) {
     case verbs_kind::notify:
-      if (wire.user != nullptr || wire.notifications.size() >= verbs_wire::request_limit) return refuse();  // no honest peer does that
+      if (wire.user != nullptr || wire.notifications.size() >= verbs_wire::request_limit) {  // no honest peer does that
+        return refuse(
+            error(errc::limit_exceeded, {.available = verbs_wire::request_limit, .what = "a peer sent a notification out of turn: it was dropped"}));
+      }
       wire.notifications.push_back({message->request, message->value});
       return hand_on(wire);
     case verbs_kind::ping: wire.pong_due = !say(wire, {.kind = verbs_kind::pong}); return;
@@ -259,7 +270,7 @@ inline std::size_t verbs_driver::poll(verbs_wire& wire) noexcept {
         LADING_TRY {
           take_message(wire, {wire.buffers.get() + index * verbs_wire::receive_size, std::min<std::size_t>(each.byte_len, verbs_wire::receive_size)});
         }
-        LADING_CATCH_BAD_ALLOC(refuse())
+        LADING_CATCH_BAD_ALLOC(refuse(error(errc::no_memory, {.what = "no memory for a peer's message: it was dropped"})))
         if (wire.state != phase::closed && wire.id != nullptr && wire.id->qp != nullptr) static_cast<void>(wire.post_receive(index));
       }
     }
@@ -276,26 +287,30 @@ inline void verbs_driver::take_failure(verbs_wire& wire, const ibv_wc& how) noex
     return end(wire, error(errc::peer_stalled, {.native = status, .what = "the peer takes no messages: is it making progress?"}));
   if (wire.user == nullptr) {
     // Once a connection: end() looks at the queue again, and finds what was flushed meanwhile.
-    if (wire.state != phase::closed && (how.status == IBV_WC_WR_FLUSH_ERR || (how.wr_id & verbs_wire::receive_mark) != 0)) refuse();
+    if (wire.state != phase::closed && (how.status == IBV_WC_WR_FLUSH_ERR || (how.wr_id & verbs_wire::receive_mark) != 0)) {
+      refuse(error(errc::not_registered,
+                   {.what = "a peer asked for memory that is not registered for it, or sent what no buffer takes: its connection broke"}));
+    }
     return end(wire, error(errc::backend_failure, {.native = status, .what = "the connection broke down"}));
   }
   error why(errc::backend_failure, {.native = status, .what = "the RDMA device could not move the slice: see ibv_wc_status"});
+  verbs_remote* refused = nullptr;
   if (how.status == IBV_WC_REM_ACCESS_ERR) {
-    why =
-        error(errc::not_registered,
-              {.native = status, .what = "the peer's hardware refused the range: its owner has deregistered the region; import its new descriptor"});
+    why = refused_range();
+    if ((how.wr_id & verbs_wire::receive_mark) == 0) refused = wire.work(how.wr_id).region;
+    if (refused != nullptr) refused->refused = true;
   } else if (how.status == IBV_WC_LOC_PROT_ERR || how.status == IBV_WC_LOC_LEN_ERR) {
     why = error(errc::backend_failure, {.native = status, .what = "this side's hardware refused the local range: is its memory still mapped?"});
   }
   if ((how.wr_id & verbs_wire::receive_mark) == 0 && how.status != IBV_WC_WR_FLUSH_ERR) wire.failed(how.wr_id, why);
+  if (refused != nullptr) wire.prune_region(refused, why);
   broke(wire, why);
 }
 
-inline void verbs_driver::refuse() noexcept {
+inline void verbs_driver::refuse(const error& why) noexcept {
   std::lock_guard held(refusals_mutex_);
   ++refusals_.count;
-  refusals_.last =
-      fail(errc::not_registered, {.what = "a peer asked for memory that is not registered for it, or spoke out of turn: its connection was ended"});
+  refusals_.last = fail(why);
 }
 
 }  // namespace lading::detail
