@@ -76,7 +76,7 @@ struct process_rig {
 }  // namespace store_test
 
 namespace lading::store_conformance {
-INSTANTIATE_TYPED_TEST_SUITE_P(ucx, store_conformance, ::testing::Types<process_rig>);
+INSTANTIATE_TYPED_TEST_SUITE_P(ucx, store_conformance, ::testing::Types<store_test::process_rig>);
 }
 
 namespace store_test {
