@@ -76,7 +76,7 @@ class ucx_addresses {
   void learn(bytes_view own) {
     own_.assign(own.begin(), own.end());
     lanes_.clear();
-    for (const std::size_t size : {16, 17}) {
+    for (const std::size_t size : {std::size_t{16}, std::size_t{17}}) {
       attributes_ = size;
       const auto read = walk(own_, [&](const lane& each) -> result<void> {
         lanes_.push_back(each);
