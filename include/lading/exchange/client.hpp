@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <lading/exchange/detail/batch_results.hpp>
 #include <lading/exchange/detail/store_calls.hpp>
 #include <lading/exchange/detail/typed_calls.hpp>
 #include <lading/exchange/store.hpp>
@@ -95,13 +96,13 @@ class store_client {
   template <class Keys, class Values>
   [[nodiscard]] std::vector<result<void>> put_batch(const Keys& keys, const Values& values, const put_options& options = {}) {
     using value_type = std::remove_cvref_t<decltype(std::begin(values)[0])>;
-    auto results = undone<void>(std::size(keys));
+    auto results = detail::undone<void>(std::size(keys));
     if (std::size(keys) != std::size(values)) {
       std::fill(results.begin(), results.end(), result<void>(fail(errc::invalid_argument, {.what = "one value for each key"})));
-      return counted(std::move(results));
+      return detail::counted(meter_, std::move(results));
     }
     const auto until = until_of(options.deadline);
-    for (const auto& wave : waves_of(keys)) {
+    for (const auto& wave : detail::waves_of<detail::wanted_value>(keys)) {
       in_parts(wave, [&](std::span<const detail::wanted_value> part) {
         std::vector<detail::outgoing_value> ready;
         ready.reserve(part.size());
@@ -110,7 +111,7 @@ class store_client {
         calls_->put(ready, options.mode, until, done);
       });
     }
-    return counted(std::move(results));
+    return detail::counted(meter_, std::move(results));
   }
 
   /// The values under keys, as Ts that own what they hold.
@@ -120,10 +121,11 @@ class store_client {
   [[nodiscard]] std::vector<result<T>> get_batch(const Keys& keys, const store_call_options& options = {}) {
     static_assert(!detail::borrows_when_stored<T>(),
                   "lading: a T with views would borrow memory that nobody holds: use view_batch<T>, or a T that owns");
-    auto results = undone<T>(std::size(keys));
+    auto results = detail::undone<T>(std::size(keys));
     const auto until = until_of(options.deadline);
-    in_parts(all_of(keys), [&](std::span<const detail::wanted_value> part) { typed_->template get<T>(part, results, until); });
-    return counted(std::move(results));
+    in_parts(detail::items_of<detail::wanted_value>(keys),
+             [&](std::span<const detail::wanted_value> part) { typed_->template get<T>(part, results, until); });
+    return detail::counted(meter_, std::move(results));
   }
 
   /// The values under keys, as Ts that may borrow from the memory in which they arrived.
@@ -131,10 +133,11 @@ class store_client {
   /// Errors: as get_batch.
   template <class T, class Keys>
   [[nodiscard]] std::vector<result<held<T>>> view_batch(const Keys& keys, const store_call_options& options = {}) {
-    auto results = undone<held<T>>(std::size(keys));
+    auto results = detail::undone<held<T>>(std::size(keys));
     const auto until = until_of(options.deadline);
-    in_parts(all_of(keys), [&](std::span<const detail::wanted_value> part) { typed_->template view<T>(part, results, until); });
-    return counted(std::move(results));
+    in_parts(detail::items_of<detail::wanted_value>(keys),
+             [&](std::span<const detail::wanted_value> part) { typed_->template view<T>(part, results, until); });
+    return detail::counted(meter_, std::move(results));
   }
 
   /// The bytes of the values under keys, each into its buffer: a tensor's items, a packed buffer. Returns their sizes.
@@ -143,13 +146,13 @@ class store_client {
   /// Lifetime: as for put_batch, buffers of keys that timed out may be written until the transport has let them go.
   template <class Keys, class Buffers>
   [[nodiscard]] std::vector<result<std::size_t>> get_batch_into(const Keys& keys, const Buffers& buffers, const store_call_options& options = {}) {
-    auto results = undone<std::size_t>(std::size(keys));
+    auto results = detail::undone<std::size_t>(std::size(keys));
     if (std::size(keys) != std::size(buffers)) {
       std::fill(results.begin(), results.end(), result<std::size_t>(fail(errc::invalid_argument, {.what = "one buffer for each key"})));
-      return counted(std::move(results));
+      return detail::counted(meter_, std::move(results));
     }
     const auto until = until_of(options.deadline);
-    in_parts(all_of(keys), [&](std::span<const detail::wanted_value> part) {
+    in_parts(detail::items_of<detail::wanted_value>(keys), [&](std::span<const detail::wanted_value> part) {
       std::unordered_map<std::size_t, detail::landing> landed;
       const auto place = [&](std::size_t index, const protocol::meta& meta) -> result<detail::registered_bytes*> {
         const bytes_span target = std::begin(buffers)[static_cast<std::ptrdiff_t>(index)];
@@ -165,18 +168,18 @@ class store_client {
         landed.erase(index);
       });
     });
-    return counted(std::move(results));
+    return detail::counted(meter_, std::move(results));
   }
 
   /// Whether there are values under the keys.
   template <class Keys>
   [[nodiscard]] std::vector<result<bool>> exists_batch(const Keys& keys, const store_call_options& options = {}) {
-    auto results = undone<bool>(std::size(keys));
+    auto results = detail::undone<bool>(std::size(keys));
     calls_->ask(
-        protocol::kind::exists, all_of(keys), until_of(options.deadline),
+        protocol::kind::exists, detail::items_of<detail::wanted_value>(keys), until_of(options.deadline),
         [&](std::size_t index, errc code) { results[index] = code == errc{} || code == errc::not_found ? result<bool>(code == errc{}) : fail(code); },
         [&](std::size_t index, const error& why) { results[index] = fail(why); });
-    return counted(std::move(results));
+    return detail::counted(meter_, std::move(results));
   }
 
   /// Removes the values under the keys. Who is reading one keeps it until then.
@@ -184,12 +187,12 @@ class store_client {
   /// Errors: by key: not_found, and those of the transport.
   template <class Keys>
   [[nodiscard]] std::vector<result<void>> remove_batch(const Keys& keys, const store_call_options& options = {}) {
-    auto results = undone<void>(std::size(keys));
+    auto results = detail::undone<void>(std::size(keys));
     calls_->ask(
-        protocol::kind::remove, all_of(keys), until_of(options.deadline),
+        protocol::kind::remove, detail::items_of<detail::wanted_value>(keys), until_of(options.deadline),
         [&](std::size_t index, errc code) { results[index] = code == errc{} ? result<void>{} : fail(code); },
         [&](std::size_t index, const error& why) { results[index] = fail(why); });
-    return counted(std::move(results));
+    return detail::counted(meter_, std::move(results));
   }
 
   /// What the server holds.
@@ -242,35 +245,6 @@ class store_client {
   [[nodiscard]] clock::time_point until_of(std::chrono::nanoseconds deadline) const noexcept {
     return clock::now() + (deadline.count() > 0 ? deadline : options_.deadline);
   }
-  /// What each key's result is until something else is known.
-  template <class T>
-  [[nodiscard]] static std::vector<result<T>> undone(std::size_t count) {
-    std::vector<result<T>> results;
-    results.reserve(count);
-    while (results.size() < count) results.emplace_back(fail(errc::no_memory, {.what = "an allocation failed before the key's turn"}));
-    return results;
-  }
-
-  template <class Keys>
-  [[nodiscard]] static std::vector<detail::wanted_value> all_of(const Keys& keys) {
-    std::vector<detail::wanted_value> all;
-    all.reserve(std::size(keys));
-    for (std::size_t i = 0; i < std::size(keys); ++i) all.push_back({i, std::string_view(std::begin(keys)[static_cast<std::ptrdiff_t>(i)])});
-    return all;
-  }
-  /// The keys such that none is twice in one wave, and equal ones are in the order in which they were given.
-  template <class Keys>
-  [[nodiscard]] static std::vector<std::vector<detail::wanted_value>> waves_of(const Keys& keys) {
-    std::vector<std::vector<detail::wanted_value>> waves(1);
-    std::unordered_map<std::string_view, std::size_t> times;
-    for (const detail::wanted_value& each : all_of(keys)) {
-      const std::size_t wave = times[each.key]++;
-      if (wave == waves.size()) waves.emplace_back();
-      waves[wave].push_back(each);
-    }
-    return waves;
-  }
-
   /// Calls run(part) for the parts of a batch, batch_workers at a time.
   template <class Run>
   void in_parts(const std::vector<detail::wanted_value>& all, Run&& run) {
@@ -292,12 +266,6 @@ class store_client {
     // A part waits for the server, never for another part, so a pool of one is enough.
     worker_pool& pool = options_.pool != nullptr ? *options_.pool : worker_pool::shared();
     static_cast<void>(pool.run(parts, options_.batch_workers, run_one));
-  }
-
-  template <class T>
-  [[nodiscard]] std::vector<result<T>> counted(std::vector<result<T>> results) noexcept {
-    for (const result<T>& each : results) each ? meter_.succeeded() : meter_.failed(each.error().code());
-    return results;
   }
 
   static constexpr std::size_t least_part = 8;  // keys: a request costs as much as some

@@ -19,6 +19,7 @@
 
 #include <lading/core/config.hpp>
 #include <lading/exchange/client.hpp>
+#include <lading/exchange/detail/batch_results.hpp>
 #include <lading/exchange/store.hpp>
 #include <lading/stores/redis/calls.hpp>
 #include <lading/stores/redis/options.hpp>
@@ -68,10 +69,10 @@ class redis_store {
   template <class Keys, class Values>
   [[nodiscard]] std::vector<result<void>> put_batch(const Keys& keys, const Values& values, const put_options& options = {}) {
     using value_type = std::remove_cvref_t<decltype(std::begin(values)[0])>;
-    auto results = undone<void>(std::size(keys));
+    auto results = detail::undone<void>(std::size(keys));
     if (std::size(keys) != std::size(values)) {
       std::fill(results.begin(), results.end(), result<void>(fail(errc::invalid_argument, {.what = "one value for each key"})));
-      return counted(std::move(results));
+      return detail::counted(meter_, std::move(results));
     }
     const bool replace = options.mode == put_mode::replace;
     const auto prepare = [&](const detail::redis_item& item) -> result<detail::redis_command> {
@@ -93,9 +94,9 @@ class redis_store {
     const auto turn = take_turn();
     const auto until = until_of(options.deadline);
     attempt([&] {
-      for (auto& wave : waves_of(keys)) calls_.carry(std::move(wave), until, replace, prepare, take, fails(results));
+      for (auto& wave : detail::waves_of<detail::redis_item>(keys)) calls_.carry(std::move(wave), until, replace, prepare, take, fails(results));
     });
-    return counted(std::move(results));
+    return detail::counted(meter_, std::move(results));
   }
 
   /// The values under keys, as Ts that own what they hold.
@@ -106,7 +107,7 @@ class redis_store {
   [[nodiscard]] std::vector<result<T>> get_batch(const Keys& keys, const store_call_options& options = {}) {
     static_assert(!detail::borrows_when_stored<T>(),
                   "lading: a T with views would borrow memory that nobody holds: use view_batch<T>, or a T that owns");
-    auto results = undone<T>(std::size(keys));
+    auto results = detail::undone<T>(std::size(keys));
     fetch(keys, options, results, [&](std::size_t index, aligned_buffer&&, const unpacked& items) -> result<void> {
       auto made = detail::from_stored<T>(items);
       if (!made) return fail(made.error());
@@ -114,7 +115,7 @@ class redis_store {
       meter_.took_path(payload_path::get_decoded, 3);
       return {};
     });
-    return counted(std::move(results));
+    return detail::counted(meter_, std::move(results));
   }
 
   /// The values under keys, as Ts that may borrow from the memory in which they arrived.
@@ -122,7 +123,7 @@ class redis_store {
   /// Errors: as get_batch.
   template <class T, class Keys>
   [[nodiscard]] std::vector<result<held<T>>> view_batch(const Keys& keys, const store_call_options& options = {}) {
-    auto results = undone<held<T>>(std::size(keys));
+    auto results = detail::undone<held<T>>(std::size(keys));
     fetch(keys, options, results, [&](std::size_t index, aligned_buffer&& packed, const unpacked& items) -> result<void> {
       LADING_TRY {
         auto made = detail::from_stored<T>(items);
@@ -133,7 +134,7 @@ class redis_store {
       LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.what = "the value could not be allocated"}))
       return {};
     });
-    return counted(std::move(results));
+    return detail::counted(meter_, std::move(results));
   }
 
   /// The bytes of the values under keys, each into its buffer: as they were put, a tensor's items, or a packed buffer. Returns their sizes.
@@ -141,10 +142,10 @@ class redis_store {
   /// Errors: as get_batch; buffer_too_small with both sizes. A buffer whose key failed is unchanged.
   template <class Keys, class Buffers>
   [[nodiscard]] std::vector<result<std::size_t>> get_batch_into(const Keys& keys, const Buffers& buffers, const store_call_options& options = {}) {
-    auto results = undone<std::size_t>(std::size(keys));
+    auto results = detail::undone<std::size_t>(std::size(keys));
     if (std::size(keys) != std::size(buffers)) {
       std::fill(results.begin(), results.end(), result<std::size_t>(fail(errc::invalid_argument, {.what = "one buffer for each key"})));
-      return counted(std::move(results));
+      return detail::counted(meter_, std::move(results));
     }
     fetch(keys, options, results, [&](std::size_t index, aligned_buffer&& packed, const unpacked& items) -> result<void> {
       const bytes_span target = std::begin(buffers)[static_cast<std::ptrdiff_t>(index)];
@@ -154,21 +155,22 @@ class redis_store {
       meter_.took_path(payload_path::get_staged, 3);
       return {};
     });
-    return counted(std::move(results));
+    return detail::counted(meter_, std::move(results));
   }
 
   /// Whether there is anything under the keys.
   template <class Keys>
   [[nodiscard]] std::vector<result<bool>> exists_batch(const Keys& keys, const store_call_options& options = {}) {
-    auto results = undone<bool>(std::size(keys));
+    auto results = detail::undone<bool>(std::size(keys));
     const auto take = [&](const detail::redis_item& item, detail::redis_answer& answer) -> result<void> {
       if (!is_flag(answer)) return fail(detail::unexpected_answer(answer));
       results[item.index] = answer.number == 1;
       return {};
     };
     const auto turn = take_turn();
-    attempt([&] { calls_.carry(all_of(keys), until_of(options.deadline), true, naming("EXISTS"), take, fails(results)); });
-    return counted(std::move(results));
+    attempt(
+        [&] { calls_.carry(detail::items_of<detail::redis_item>(keys), until_of(options.deadline), true, naming("EXISTS"), take, fails(results)); });
+    return detail::counted(meter_, std::move(results));
   }
 
   /// Removes what is under the keys.
@@ -176,7 +178,7 @@ class redis_store {
   /// Errors: by key: not_found, peer_lost, timed_out.
   template <class Keys>
   [[nodiscard]] std::vector<result<void>> remove_batch(const Keys& keys, const store_call_options& options = {}) {
-    auto results = undone<void>(std::size(keys));
+    auto results = detail::undone<void>(std::size(keys));
     const auto take = [&](const detail::redis_item& item, detail::redis_answer& answer) -> result<void> {
       if (!is_flag(answer)) return fail(detail::unexpected_answer(answer));
       if (answer.number == 0) return fail(errc::not_found, {.item = item.index, .what = "no value under this key"});
@@ -186,9 +188,9 @@ class redis_store {
     const auto turn = take_turn();
     const auto until = until_of(options.deadline);
     attempt([&] {
-      for (auto& wave : waves_of(keys)) calls_.carry(std::move(wave), until, false, naming("DEL"), take, fails(results));
+      for (auto& wave : detail::waves_of<detail::redis_item>(keys)) calls_.carry(std::move(wave), until, false, naming("DEL"), take, fails(results));
     });
-    return counted(std::move(results));
+    return detail::counted(meter_, std::move(results));
   }
 
   /// What is stored under the prefix, and how full the server is. Keys that hold no value of a store are not counted.
@@ -216,13 +218,6 @@ class redis_store {
     return clock::now() + (deadline.count() > 0 ? deadline : options_.deadline);
   }
 
-  template <class T>
-  [[nodiscard]] static std::vector<result<T>> undone(std::size_t count) {
-    std::vector<result<T>> results;
-    results.reserve(count);
-    while (results.size() < count) results.emplace_back(fail(errc::no_memory, {.what = "an allocation failed before the key's turn"}));
-    return results;
-  }
   /// Keys whose turn an allocation that failed has cut off keep the result that they began with.
   template <class Run>
   static void attempt(Run&& run) {
@@ -232,26 +227,6 @@ class redis_store {
   template <class T>
   [[nodiscard]] static auto fails(std::vector<result<T>>& results) noexcept {
     return [&results](std::size_t index, const error& why) { results[index] = fail(why.with_item(index)); };
-  }
-
-  template <class Keys>
-  [[nodiscard]] static std::vector<detail::redis_item> all_of(const Keys& keys) {
-    std::vector<detail::redis_item> all;
-    all.reserve(std::size(keys));
-    for (std::size_t i = 0; i < std::size(keys); ++i) all.push_back({.index = i, .key = std::begin(keys)[static_cast<std::ptrdiff_t>(i)]});
-    return all;
-  }
-  /// The keys such that none is twice in one wave: what is tried again never overtakes what was given after it.
-  template <class Keys>
-  [[nodiscard]] static std::vector<std::vector<detail::redis_item>> waves_of(const Keys& keys) {
-    std::vector<std::vector<detail::redis_item>> waves(1);
-    std::unordered_map<std::string_view, std::size_t> times;
-    for (const detail::redis_item& each : all_of(keys)) {
-      const std::size_t wave = times[each.key]++;
-      if (wave == waves.size()) waves.emplace_back();
-      waves[wave].push_back(each);
-    }
-    return waves;
   }
 
   /// How a value goes into the socket.
@@ -276,12 +251,6 @@ class redis_store {
     const stage_timer timer(meter_, stage::queue);
     return std::unique_lock(turn_);
   }
-  template <class T>
-  [[nodiscard]] std::vector<result<T>> counted(std::vector<result<T>> results) noexcept {
-    for (const result<T>& each : results) each ? meter_.succeeded() : meter_.failed(each.error().code());
-    return results;
-  }
-
   /// Gives each value's packed buffer, verified, to keep(index, aligned_buffer&&, items).
   template <class T, class Keys, class Keep>
   void fetch(const Keys& keys, const store_call_options& options, std::vector<result<T>>& results, Keep&& keep) {
@@ -295,7 +264,7 @@ class redis_store {
       const stage_timer timer(meter_, stage::decode, strategy::transport, packed.size());
       return keep(index, std::move(packed), *items);
     };
-    attempt([&] { calls_.fetch(all_of(keys), until_of(options.deadline), open, fails(results)); });
+    attempt([&] { calls_.fetch(detail::items_of<detail::redis_item>(keys), until_of(options.deadline), open, fails(results)); });
   }
 
   redis_options options_;

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include <lading/exchange/detail/channel.hpp>
+#include <lading/exchange/detail/retry.hpp>
 #include <lading/exchange/metrics.hpp>
 #include <lading/exchange/store.hpp>
 #include <lading/stores/redis/connection.hpp>

@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-#include <lading/exchange/detail/channel.hpp>
+#include <lading/exchange/detail/retry.hpp>
 #include <lading/stores/redis/answer.hpp>
 #include <lading/stores/redis/options.hpp>
 #include <lading/stores/redis/value.hpp>
