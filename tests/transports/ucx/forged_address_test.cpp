@@ -92,9 +92,9 @@ std::size_t variants(std::size_t few) {
 
 TYPED_TEST(ucx_forged_addresses, cut_short_or_too_long) {
   this->good[1] ^= std::byte{1};  // another worker's, as far as UCX knows: else it takes the connection that it has, and reads no further
-  for (std::size_t size = 0; size < this->good.size(); ++size) {
-    this->say_hello(bytes_view(this->good).first(size));
-    if (size % 64 == 0) this->serves("cut to " + std::to_string(size));
+  for (std::size_t cut = 0; cut < this->good.size(); ++cut) {
+    this->say_hello(bytes_view(this->good).first(cut));
+    if (cut % 64 == 0) this->serves("cut to " + std::to_string(cut));
     if (this->HasFatalFailure()) return;
   }
   std::vector<std::byte> longer = this->good;
@@ -108,17 +108,17 @@ TYPED_TEST(ucx_forged_addresses, cut_short_or_too_long) {
 
 TYPED_TEST(ucx_forged_addresses, with_bits_flipped) {
   std::mt19937_64 random(variants(1) == 1 ? 7 : std::random_device{}());
-  const auto& good = this->good;
-  std::vector<std::size_t> open;  // bytes that may change
-  for (std::size_t at = 0; at < good.size(); ++at) {
-    if (!this->is_port(at)) open.push_back(at);
+  const auto& whole = this->good;
+  std::vector<std::size_t> free_bytes;  // bytes that may change
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    if (!this->is_port(at)) free_bytes.push_back(at);
   }
   const auto flip = [&](std::vector<std::byte>& forged, std::size_t bit) {
-    forged[open[bit / 8]] ^= std::byte{static_cast<unsigned char>(1u << (bit % 8))};
+    forged[free_bytes[bit / 8]] ^= std::byte{static_cast<unsigned char>(1u << (bit % 8))};
   };
-  const std::size_t bits = open.size() * 8, count = variants(400);
+  const std::size_t bits = free_bytes.size() * 8, count = variants(400);
   for (std::size_t i = 0; i < count; ++i) {
-    std::vector<std::byte> forged = good;
+    std::vector<std::byte> forged = whole;
     std::string what;
     const std::size_t flips = i < 16 ? 1 : 1 + random() % 3;
     for (std::size_t left = flips; left != 0; --left) {
