@@ -5,7 +5,7 @@
 #include "rig.hpp"
 #include "support/counting_new.hpp"
 
-namespace {
+namespace allocation_test {
 using namespace lading;
 
 template <class Lanes>
@@ -35,4 +35,4 @@ TYPED_TEST(ucx_allocations, a_prepared_put_makes_none) {
   EXPECT_NE(allocations.load(), then);
 }
 
-}  // namespace
+}  // namespace allocation_test

@@ -4,102 +4,16 @@
 
 #include <ucs/config/global_opts.h>
 
-#include "rig.hpp"
+#include "raw_peer.hpp"
 
-namespace {
+namespace hostile_test {
 using namespace lading;
 using lading::detail::ucx_greeting;
 using lading::detail::ucx_head;
 using lading::detail::ucx_kind;
 using lading::detail::ucx_record;
 
-/// A bare UCX worker that keeps the messages it receives.
-class raw_peer {
- public:
-  struct message {
-    ucx_head head;
-    std::vector<std::byte> payload;
-  };
-
-  raw_peer(const char* lanes, ucx& target) : target_(target) {
-    const auto opened = worker_.open({lanes, {}, {}}, &raw_peer::keep, this);
-    EXPECT_TRUE(opened.has_value()) << opened.error().message();
-    const auto address = target.address().value();
-    const auto decoded = decode_address(address).value();
-    const auto native = decoded.native.subspan(ucx_greeting::wire_size);
-    ucp_ep_params_t params{};
-    params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE | UCP_EP_PARAM_FIELD_ERR_HANDLER;
-    // Safety: these are the bytes of a worker's address.
-    params.address = reinterpret_cast<const ucp_address_t*>(native.data());
-    params.err_mode = UCP_ERR_HANDLING_MODE_PEER;
-    params.err_handler.cb = [](void*, ucp_ep_h, ucs_status_t) {};
-    EXPECT_EQ(ucp_ep_create(worker_.get(), &params, &ep_), UCS_OK);
-    const auto own = worker_.address().value();
-    std::vector<std::byte> hello(ucx_greeting::wire_size + own.size());
-    ucx_greeting{.process = 1, .endpoint = 2, .wanted = decoded.identity.endpoint}.store(hello.data());
-    std::memcpy(hello.data() + ucx_greeting::wire_size, own.data(), own.size());
-    send({.kind = ucx_kind::hello, .request = number}, hello);
-    const auto welcome = next();
-    EXPECT_EQ(welcome.head.kind, ucx_kind::welcome);
-    wire_ = welcome.head.request;
-  }
-  ~raw_peer() {
-    ucp_request_param_t params{};
-    params.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS;
-    params.flags = UCP_EP_CLOSE_FLAG_FORCE;
-    finish(ucp_ep_close_nbx(ep_, &params));
-  }
-
-  void send(ucx_head head, bytes_view payload = {}, std::size_t cut = ucx_head::wire_size, unsigned char flip = 0) {
-    if (head.wire == 0) head.wire = wire_;
-    ucx_head::raw raw;
-    head.store(raw);
-    raw[0] ^= std::byte{flip};
-    ucp_request_param_t params{};
-    finish(ucp_am_send_nbx(ep_, lading::detail::ucx_worker::message_id, raw.data(), cut, payload.data(), payload.size(), &params));
-  }
-  /// The next message; one of kind `hello` where none comes.
-  message next(std::chrono::milliseconds patience = std::chrono::seconds(20)) {
-    for (const auto until = std::chrono::steady_clock::now() + patience; got_.empty() && std::chrono::steady_clock::now() < until;) drive();
-    if (got_.empty()) return {};
-    message first = std::move(got_.front());
-    got_.erase(got_.begin());
-    return first;
-  }
-  errc ask(const ucx_head& head, bytes_view payload = {}) {
-    send(head, payload);
-    const message came = next();
-    EXPECT_EQ(came.head.kind, ucx_kind::answer);
-    return static_cast<errc>(came.head.size);
-  }
-
-  static constexpr std::uint64_t number = 77;
-
- private:
-  static ucs_status_t keep(void* self, const void* head, std::size_t head_size, void* data, std::size_t size, const ucp_am_recv_param_t* how) {
-    const auto parsed = ucx_head::load({static_cast<const std::byte*>(head), head_size});
-    const auto* bytes = static_cast<const std::byte*>(data);
-    const bool here = (how->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) == 0 && size != 0;
-    if (parsed)
-      static_cast<raw_peer*>(self)->got_.push_back({*parsed, here ? std::vector<std::byte>(bytes, bytes + size) : std::vector<std::byte>()});
-    return UCS_OK;
-  }
-  void drive() {
-    worker_.progress();
-    target_.progress();
-  }
-  void finish(ucs_status_ptr_t request) {
-    if (!UCS_PTR_IS_PTR(request)) return;
-    while (ucp_request_check_status(request) == UCS_INPROGRESS) drive();
-    ucp_request_free(request);
-  }
-
-  ucx& target_;
-  lading::detail::ucx_worker worker_;
-  ucp_ep_h ep_ = nullptr;
-  std::uint64_t wire_ = 0;
-  std::vector<message> got_;
-};
+using ucx_test::raw_peer;
 
 template <class Lanes>
 class ucx_hostile : public ucx_test::on_lanes<Lanes> {
@@ -115,7 +29,7 @@ class ucx_hostile : public ucx_test::on_lanes<Lanes> {
     described = target->export_region(here).value();
     const auto seen = decode_descriptor(described).value();
     good = {.kind = ucx_kind::put, .count = 1, .request = 5, .region = static_cast<std::uint32_t>(seen.id), .generation = seen.generation};
-    peer.emplace(Lanes::lanes, *target);
+    peer.emplace(Lanes::lanes, target->address().value(), [this] { target->progress(); });
   }
   void TearDown() override {
     if (this->IsSkipped()) return;
@@ -296,4 +210,4 @@ TYPED_TEST(ucx_hostile, descriptors_that_claim_more) {
   }
 }
 
-}  // namespace
+}  // namespace hostile_test

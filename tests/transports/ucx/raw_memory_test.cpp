@@ -14,7 +14,7 @@
 
 #include "rig.hpp"
 
-namespace {
+namespace raw_memory_test {
 using namespace lading;
 
 std::string to_hex(bytes_view bytes) {
@@ -159,6 +159,6 @@ TYPED_TEST(ucx_raw_memory, is_out_of_reach) {
   EXPECT_TRUE(conformance::same(registered.bytes(), source.bytes()));
 }
 
-}  // namespace
+}  // namespace raw_memory_test
 
 #endif
