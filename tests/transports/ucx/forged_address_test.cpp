@@ -152,7 +152,8 @@ TYPED_TEST(ucx_forged_addresses, of_any_bytes) {
 
 /// The target's own address, as it is, and as another worker's.
 TYPED_TEST(ucx_forged_addresses, of_the_target_itself) {
-  const auto decoded = decode_address(this->far->address()).value();
+  const std::vector<std::byte> address = this->far->address();
+  const auto decoded = decode_address(address).value();
   const bytes_view own = decoded.native.subspan(ucx_test::ucx_greeting::wire_size);
   this->say_hello(own);
   this->serves("its own");

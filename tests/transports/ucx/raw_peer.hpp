@@ -47,13 +47,15 @@ class raw_peer {
     params.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS;
     params.flags = UCP_EP_CLOSE_FLAG_FORCE;
     finish(ucp_ep_close_nbx(ep_, &params));
-    worker_.abandon();  // what the target tries to say to a forged address may have left UCX here in a state in which it cannot end
+    if (forged_) worker_.abandon();  // what the target tries to say to a forged address may have left UCX here in a state in which it cannot end
   }
 
   [[nodiscard]] std::vector<std::byte> address() const { return worker_.address().value(); }
 
   /// Says hello as the endpoint of that identity, whose number of the wire is `request`, with this for its worker's address.
   void say_hello(std::uint64_t endpoint, std::uint64_t request, bytes_view worker_address) {
+    const auto own = address();
+    forged_ = forged_ || !std::equal(worker_address.begin(), worker_address.end(), own.begin(), own.end());
     std::vector<std::byte> hello(ucx_greeting::wire_size + worker_address.size());
     ucx_greeting{.process = 1, .endpoint = endpoint, .wanted = wanted_}.store(hello.data());
     if (!worker_address.empty()) std::memcpy(hello.data() + ucx_greeting::wire_size, worker_address.data(), worker_address.size());
@@ -108,6 +110,7 @@ class raw_peer {
   lading::detail::ucx_worker worker_;
   ucp_ep_h ep_ = nullptr;
   std::uint64_t wanted_ = 0, wire_ = 0;
+  bool forged_ = false;
   std::vector<message> got_;
 };
 
