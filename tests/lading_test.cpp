@@ -76,7 +76,8 @@ static_assert(std::same_as<std::underlying_type_t<errc>, std::uint16_t>);
 static_assert(lading::schema_of<rollout>() == lading::schema_of<rollout_view>());
 static_assert(lading::schema_of<rollout>() != lading::schema_of<probability>());
 static_assert(std::ranges::random_access_range<const lading::frames> && std::same_as<std::ranges::range_value_t<const lading::frames>, bytes_view>);
-static_assert(std::ranges::random_access_range<const lading::unpacked> && std::same_as<std::ranges::range_value_t<const lading::unpacked>, bytes_view>);
+static_assert(std::ranges::random_access_range<const lading::unpacked> &&
+              std::same_as<std::ranges::range_value_t<const lading::unpacked>, bytes_view>);
 static_assert(lading::packed_layout<lading::layout::aligned> && lading::packed_layout<lading::layout::transfer_queue>);
 
 rollout sample() { return {3, "Why?", std::vector<float>(5000, 0.25F), {{"think", {1, 2}}, {"answer", {}}}, 1.5}; }

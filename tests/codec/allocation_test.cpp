@@ -67,11 +67,15 @@ void released(void* memory) noexcept {
 void* operator new(std::size_t size) { return counted_or_throw(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
 void* operator new(std::size_t size, std::align_val_t alignment) { return counted_or_throw(size, static_cast<std::size_t>(alignment)); }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return counted(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
-void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept { return counted(size, static_cast<std::size_t>(alignment)); }
+void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
 void* operator new[](std::size_t size) { return counted_or_throw(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
 void* operator new[](std::size_t size, std::align_val_t alignment) { return counted_or_throw(size, static_cast<std::size_t>(alignment)); }
 void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return counted(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
-void* operator new[](std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept { return counted(size, static_cast<std::size_t>(alignment)); }
+void* operator new[](std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
 void operator delete(void* memory) noexcept { released(memory); }
 void operator delete(void* memory, std::size_t) noexcept { released(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { released(memory); }
@@ -159,7 +163,8 @@ TEST(codec_allocation, encoding_into_memory_allocates_nothing) {
   bool fine = false;
   {
     const counted_scope scope;
-    fine = lading::encoded_size(value) == target.size() && lading::encode_into(value, target).has_value() && !lading::encode_into(value, small).has_value();
+    fine = lading::encoded_size(value) == target.size() && lading::encode_into(value, target).has_value() &&
+           !lading::encode_into(value, small).has_value();
     made = allocations;
   }
   EXPECT_TRUE(fine);
@@ -192,7 +197,13 @@ TEST(codec_allocation, reading_over_the_same_value_again_allocates_nothing) {
     std::vector<std::string> f;
     lading::tensor g;
   };
-  reused value{long_text, {{1, 2}, {3}}, long_text, long_text, std::make_unique<std::string>(long_text), {long_text}, *lading::tensor::of(std::vector<int>{1, 2})};
+  reused value{long_text,
+               {{1, 2}, {3}},
+               long_text,
+               long_text,
+               std::make_unique<std::string>(long_text),
+               {long_text},
+               *lading::tensor::of(std::vector<int>{1, 2})};
   const std::vector<std::byte> stream = stream_of(value);
   const counted_scope scope;
   const bool fine = lading::decode_into(value, stream).has_value();
@@ -228,8 +239,8 @@ TEST(codec_allocation, hostile_counts_allocate_within_the_bound) {
   expect_bounded<std::vector<std::uint8_t>>(2);
   expect_bounded<std::vector<double>>(2);
   expect_bounded<std::vector<bool>>(2);
-  expect_bounded<std::list<bool>>(24);                                          // a node for each byte
-  expect_bounded<std::vector<std::string>>(3 * sizeof(std::string) / 4);        // while it grows, old and new elements
+  expect_bounded<std::list<bool>>(24);                                    // a node for each byte
+  expect_bounded<std::vector<std::string>>(3 * sizeof(std::string) / 4);  // while it grows, old and new elements
   expect_bounded<std::vector<std::vector<std::string>>>(3 * sizeof(std::string) / 4);
   expect_bounded<std::map<std::uint8_t, std::string>>(16);
   expect_bounded<std::unordered_map<std::uint32_t, std::string>>(12);

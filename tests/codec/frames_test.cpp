@@ -64,7 +64,16 @@ TEST(frames, a_threshold_of_zero_takes_all_but_empty_arrays) {
   EXPECT_EQ(static_cast<const void*>((*all)[4].data()), value.features.at("a").data());
   EXPECT_EQ(static_cast<const void*>((*all)[6].data()), value.more->data());
   EXPECT_EQ(lading::decode<sample>(*all), value);
-  EXPECT_EQ(hex((*all)[0]), "ffffffff" "ffffffff" "02000000" "ffffffff" "ffffffff" "ffffffff" "00000000" "01" "ffffffff");
+  EXPECT_EQ(hex((*all)[0]),
+            "ffffffff"
+            "ffffffff"
+            "02000000"
+            "ffffffff"
+            "ffffffff"
+            "ffffffff"
+            "00000000"
+            "01"
+            "ffffffff");
 }
 
 TEST(frames, the_largest_threshold_makes_a_stream) {

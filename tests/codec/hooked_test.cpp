@@ -179,7 +179,9 @@ TEST(hooked, without_a_default_constructor_anywhere) {
 }
 
 TEST(hooked, hooks_of_hooks) {
-  EXPECT_EQ(lading::decode_from<std::vector<endpoint>>(from_hex("01000000" "5000")), (std::vector<endpoint>{endpoint(http())}));
+  EXPECT_EQ(lading::decode_from<std::vector<endpoint>>(from_hex("01000000"
+                                                                "5000")),
+            (std::vector<endpoint>{endpoint(http())}));
   EXPECT_EQ(lading::decode_from<endpoint>(from_hex("5000")), endpoint(http()));
   EXPECT_EQ(lading::decode_from<endpoint>(from_hex("0000")).error().code(), errc::invalid_value);
 }
@@ -198,8 +200,18 @@ TEST(hooked, what_from_returns_is_what_decoding_returns) {
   const auto refused = lading::decode_from<port>(from_hex("0000"));
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().message(), "invalid_value: at offset 0: no port is 0");
-  EXPECT_EQ(lading::decode_from<std::vector<port>>(from_hex("02000000" "5000" "0000")).error().message(), "invalid_value: at offset 6: no port is 0");
-  EXPECT_EQ((lading::decode_from<std::map<std::uint8_t, port>>(from_hex("01000000" "01" "0000")).error().code()), errc::invalid_value);
+  EXPECT_EQ(lading::decode_from<std::vector<port>>(from_hex("02000000"
+                                                            "5000"
+                                                            "0000"))
+                .error()
+                .message(),
+            "invalid_value: at offset 6: no port is 0");
+  EXPECT_EQ((lading::decode_from<std::map<std::uint8_t, port>>(from_hex("01000000"
+                                                                        "01"
+                                                                        "0000"))
+                 .error()
+                 .code()),
+            errc::invalid_value);
   EXPECT_EQ(lading::decode_from<std::optional<port>>(from_hex("010000")).error().code(), errc::invalid_value);
   EXPECT_EQ(lading::decode_from<name>(stream_of(std::string("bad"))).error().code(), errc::already_exists);
   EXPECT_TRUE(lading::decode_from<name>(stream_of(std::string("good"))).has_value());
@@ -226,7 +238,7 @@ TEST(hooked, a_hook_may_contain_itself) {
   check_value(std::vector<json>{value, json()});
   static_assert(lading::schema_of<json>() != lading::schema_of<std::vector<json>>());
   json deep;
-  for (int i = 0; i < 2000; ++i) deep = json(std::vector<json>{deep});
+  for (int i = 0; i < 1100; ++i) deep = json(std::vector<json>{deep});
   EXPECT_EQ(lading::encode(deep).error().code(), errc::limit_exceeded);
   std::vector<std::byte> bomb;
   for (int i = 0; i < 100'000; ++i) bomb.insert(bomb.end(), {std::byte{3}, std::byte{1}, std::byte{0}, std::byte{0}, std::byte{0}});

@@ -66,7 +66,10 @@ TEST(record, padding_is_zero_whatever_memory_held) {
               fill(value.c[0]);
               fill(value.c[1]);
             }),
-            "010000000200000003000000" "04000000" "010000000200000003000000" "010000000200000003000000");
+            "010000000200000003000000"
+            "04000000"
+            "010000000200000003000000"
+            "010000000200000003000000");
   std::string large;
   for (int i = 0; i < 200; ++i) large += "010000000200000003000000";
   EXPECT_EQ(hex_over_a_pattern<padded_large>([&](padded_large& value) {
@@ -78,7 +81,8 @@ TEST(record, padding_is_zero_whatever_memory_held) {
               fill(value[0]);
               fill(value[1]);
             })),
-            "010000000200000003000000" "010000000200000003000000");
+            "010000000200000003000000"
+            "010000000200000003000000");
 }
 
 TEST(record, padding_in_containers_is_zero) {
@@ -91,7 +95,10 @@ TEST(record, padding_in_containers_is_zero) {
     items[i].c = 3;
   }
   const std::span<const padded> view(items, 2);
-  EXPECT_EQ(hex_of(view), "02000000" "010000000200000003000000" "010000000200000003000000");
+  EXPECT_EQ(hex_of(view),
+            "02000000"
+            "010000000200000003000000"
+            "010000000200000003000000");
   const auto frames = lading::encode(view, {.out_of_band_threshold = 0});
   ASSERT_TRUE(frames.has_value());
   EXPECT_EQ(frames->size(), 1U);  // padded elements never leave as they are
@@ -185,7 +192,9 @@ TEST(record, no_unique_address) {
   EXPECT_EQ(hex_of(value), "01000200");
   check_encoding(value, no_addresses());
   check_encoding(std::vector<no_addresses>(2, value), std::vector<no_addresses>(3));
-  EXPECT_EQ(hex_of(tail_reused{{1, 2, 3}, 4}), "010000000200000003000000" "04000000");
+  EXPECT_EQ(hex_of(tail_reused{{1, 2, 3}, 4}),
+            "010000000200000003000000"
+            "04000000");
   check_encoding(tail_reused{{1, 2, 3}, 4}, tail_reused{});
 }
 

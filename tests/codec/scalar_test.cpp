@@ -137,8 +137,9 @@ TEST(scalar, padding_of_complex_long_double_is_zero) {
   std::memcpy(memory, &parts[0], 10);
   std::memcpy(memory + 16, &parts[1], 10);
   const auto& value = *reinterpret_cast<const std::complex<long double>*>(memory);  // Safety: as above
-  EXPECT_EQ(hex_of(value), "0000000000000080ff3f000000000000"
-                           "00000000000000800040000000000000");
+  EXPECT_EQ(hex_of(value),
+            "0000000000000080ff3f000000000000"
+            "00000000000000800040000000000000");
 }
 
 TEST(scalar, bits_are_packed_from_the_lowest) {

@@ -78,6 +78,7 @@ static_assert(schema_of<tree>() != schema_of<other_tree>());
 using namespace std::chrono;
 
 /// Pairwise different on the wire.
+// clang-format off
 constexpr std::uint64_t distinct[] = {
     schema_of<std::monostate>(), schema_of<bool>(), schema_of<std::int8_t>(), schema_of<std::uint8_t>(), schema_of<char>(), schema_of<std::int16_t>(), schema_of<std::uint16_t>(),
     schema_of<char16_t>(), schema_of<std::int32_t>(), schema_of<std::uint32_t>(), schema_of<char32_t>(), schema_of<float>(), schema_of<std::int64_t>(), schema_of<std::uint64_t>(),
@@ -93,6 +94,7 @@ constexpr std::uint64_t distinct[] = {
     schema_of<sys_time<seconds>>(), schema_of<sys_time<milliseconds>>(), schema_of<std::filesystem::path>(), schema_of<lading::tensor>(), schema_of<lading::jagged>(),
     schema_of<lading::strided_list>(), schema_of<std::vector<lading::tensor>>(), schema_of<tree>(), schema_of<owner>(), schema_of<std::complex<double>>(),
 };
+// clang-format on
 
 TEST(schema, different_structures_differ) {
   std::vector<std::uint64_t> sorted(std::begin(distinct), std::end(distinct));
@@ -116,13 +118,18 @@ static_assert(schema_of<double>() == described("f\x08"));
 static_assert(schema_of<char>() == described("c\x01"));
 static_assert(schema_of<std::string>() == described("[c\x01"));
 static_assert(schema_of<std::vector<float>>() == described("[f\x04"));
-static_assert(schema_of<point>() == described("{f\x04" "f\x04}"));
+static_assert(schema_of<point>() == described("{f\x04"
+                                              "f\x04}"));
 static_assert(schema_of<std::monostate>() == described("{}"));
 static_assert(schema_of<std::optional<bool>>() == described("?b"));
-static_assert(schema_of<std::map<std::uint8_t, bool>>() == described("mu\x01" "b"));
-static_assert(schema_of<std::unordered_map<std::uint8_t, bool>>() == described("hu\x01" "b"));
-static_assert(schema_of<std::multimap<std::uint8_t, bool>>() == described("Mu\x01" "b"));
-static_assert(schema_of<std::unordered_multimap<std::uint8_t, bool>>() == described("Hu\x01" "b"));
+static_assert(schema_of<std::map<std::uint8_t, bool>>() == described("mu\x01"
+                                                                     "b"));
+static_assert(schema_of<std::unordered_map<std::uint8_t, bool>>() == described("hu\x01"
+                                                                               "b"));
+static_assert(schema_of<std::multimap<std::uint8_t, bool>>() == described("Mu\x01"
+                                                                          "b"));
+static_assert(schema_of<std::unordered_multimap<std::uint8_t, bool>>() == described("Hu\x01"
+                                                                                    "b"));
 static_assert(schema_of<std::set<bool>>() == described("sb"));
 static_assert(schema_of<std::multiset<bool>>() == described("Sb"));
 static_assert(schema_of<std::unordered_set<bool>>() == described("kb"));

@@ -52,7 +52,9 @@ TEST(sequence, elements_lie_at_their_alignment) {
   EXPECT_EQ(hex_of(std::vector<double>{}), "0000000000000000");  // there even without elements
   EXPECT_EQ(hex_of(std::vector<std::vector<std::uint8_t>>{{1}, {}}), "02000000010000000100000000");
   __extension__ using wide = __int128;
-  EXPECT_EQ(hex_of(std::vector<wide>{1}), "01000000000000000000000000000000" "01000000000000000000000000000000");
+  EXPECT_EQ(hex_of(std::vector<wide>{1}),
+            "01000000000000000000000000000000"
+            "01000000000000000000000000000000");
 }
 
 TEST(sequence, owning_containers_round_trip) {
@@ -181,7 +183,9 @@ TEST(sequence, misaligned_views_are_refused_and_owners_are_not) {
 }
 
 TEST(sequence, padding_before_elements_is_zero) {
-  const std::vector<std::byte> stream = from_hex("0100000000000000" "0100000000000000");
+  const std::vector<std::byte> stream = from_hex(
+      "0100000000000000"
+      "0100000000000000");
   ASSERT_TRUE(lading::decode_from<std::vector<std::int64_t>>(stream).has_value());
   for (std::size_t i = 4; i < 8; ++i) {
     std::vector<std::byte> changed = stream;

@@ -42,7 +42,8 @@ TEST(AlignedBuffer, NoBytesNeedNoMemory) {
 }
 
 TEST(AlignedBuffer, OddAlignmentsAreRefused) {
-  for (const std::size_t alignment : std::initializer_list<std::size_t>{std::size_t{0}, std::size_t{3}, std::size_t{24}, std::size_t{65}, ~std::size_t{0}}) {
+  for (const std::size_t alignment :
+       std::initializer_list<std::size_t>{std::size_t{0}, std::size_t{3}, std::size_t{24}, std::size_t{65}, ~std::size_t{0}}) {
     const auto buffer = aligned_buffer::allocate(8, alignment);
     ASSERT_FALSE(buffer.has_value());
     EXPECT_EQ(buffer.error().code(), errc::invalid_argument);

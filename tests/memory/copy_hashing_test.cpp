@@ -26,7 +26,8 @@ static_assert(lading::block_hasher<recorder> && !lading::block_hasher<int>);
 TEST(CopyHashing, ShowsTheHasherEveryByteInOrder) {
   const std::size_t block = lading::detail::hashing_block;
   for (const copy_mode mode : {copy_mode::automatic, copy_mode::cached, copy_mode::streaming}) {
-    for (const std::size_t size : std::initializer_list<std::size_t>{std::size_t{0}, std::size_t{1}, std::size_t{600}, block - 1, block, block + 1, 5 * block + 77}) {
+    for (const std::size_t size :
+         std::initializer_list<std::size_t>{std::size_t{0}, std::size_t{1}, std::size_t{600}, block - 1, block, block + 1, 5 * block + 77}) {
       std::vector<std::byte> source(size), target(size + 1, std::byte{0xAA});
       for (std::size_t i = 0; i < size; ++i) source[i] = static_cast<std::byte>(i * 7 + i / 251);
       recorder hasher;

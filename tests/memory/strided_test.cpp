@@ -143,7 +143,8 @@ TEST(Strided, PartsMakeTheWhole) {
       gather(target.data(), source.view(), begin, end);
       ASSERT_EQ(target.back(), std::byte{0xAA});
       target.pop_back();
-      ASSERT_EQ(target, std::vector<std::byte>(expected.begin() + static_cast<std::ptrdiff_t>(begin), expected.begin() + static_cast<std::ptrdiff_t>(end)))
+      ASSERT_EQ(target,
+                std::vector<std::byte>(expected.begin() + static_cast<std::ptrdiff_t>(begin), expected.begin() + static_cast<std::ptrdiff_t>(end)))
           << "round " << round << " [" << begin << ", " << end << ")";
     }
   }

@@ -46,8 +46,7 @@ TEST_P(WorkerPool, UsesNoMoreWorkersThanAskedFor) {
     std::atomic<std::size_t> inside{0}, most{0};
     const auto done = pool.run(500, workers, [&](std::size_t) {
       const std::size_t now = ++inside;
-      for (std::size_t seen = most.load(); seen < now && !most.compare_exchange_weak(seen, now);) {
-      }
+      for (std::size_t seen = most.load(); seen < now && !most.compare_exchange_weak(seen, now);) {}
       --inside;
     });
     EXPECT_TRUE(done.has_value());
@@ -194,7 +193,9 @@ TEST(WorkerPoolTasks, MayBeAnyCallable) {
   const adder constant;
   EXPECT_TRUE(pool.run(10, 3, constant).has_value());
   EXPECT_TRUE(pool.run(10, 3, adder{}).has_value());
-  EXPECT_TRUE(pool.run(10, 3, +[](std::size_t i) { sum += i; }).has_value());
+  EXPECT_TRUE(pool.run(
+                      10, 3, +[](std::size_t i) { sum += i; })
+                  .has_value());
   EXPECT_EQ(sum.load(), 3U * 45U);
 }
 
@@ -225,7 +226,7 @@ TEST(WorkerPoolFork, AChildHasNoThreadsButWorks) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    ::alarm(20);  // a hang fails
+    ::alarm(20);           // a hang fails
     std::size_t runs = 0;  // no race: everything runs here
     const bool fine = pool->run(100, 4, [&](std::size_t) { ++runs; }).has_value() && runs == 100;
     pool.reset();  // joins nobody

@@ -8,6 +8,8 @@
 
 #include "pack/samples.hpp"
 
+// clang-format off: bytes in hexadecimal stay as they are grouped
+
 namespace {
 
 using namespace pack_test;

@@ -37,9 +37,13 @@ void* counted_or_throw(std::size_t size, std::size_t alignment) {
 }  // namespace
 
 [[gnu::noinline]] void* operator new(std::size_t size) { return counted_or_throw(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
-[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) { return counted_or_throw(size, static_cast<std::size_t>(alignment)); }
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
+  return counted_or_throw(size, static_cast<std::size_t>(alignment));
+}
 [[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return counted(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
-[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept { return counted(size, static_cast<std::size_t>(alignment)); }
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
 [[gnu::noinline]] void* operator new[](std::size_t size) { return counted_or_throw(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
@@ -71,8 +75,8 @@ TEST(PackAllocation, PackIntoAllocatesNothing) {
   bytes target(lading::calc_packed_size(items).value()), small(3);
   const counted_scope scope;
   const bool fine = lading::calc_packed_size(items).has_value() && lading::pack_into(target, items).has_value() &&
-                    lading::pack_into(target, items, {.checksum = false}).has_value() && lading::pack_into<transfer_queue>(target, items).has_value() &&
-                    !lading::pack_into(small, items).has_value();
+                    lading::pack_into(target, items, {.checksum = false}).has_value() &&
+                    lading::pack_into<transfer_queue>(target, items).has_value() && !lading::pack_into(small, items).has_value();
   EXPECT_EQ(allocations, 0U);
   EXPECT_TRUE(fine);
 }

@@ -58,7 +58,8 @@ TYPED_TEST(Gather, PartsCoverTheBufferAndBorrowThePayloads) {
       EXPECT_EQ(part.offset, end);
       EXPECT_FALSE(part.source.empty());
       end += part.source.size();
-      const bool own = part.source.data() >= plan->head().data() && part.source.data() + part.source.size() <= plan->head().data() + plan->head().size();
+      const bool own =
+          part.source.data() >= plan->head().data() && part.source.data() + part.source.size() <= plan->head().data() + plan->head().size();
       if (own) continue;
       while (item < items.size() && items[item].empty()) ++item;
       ASSERT_LT(item, items.size());
@@ -87,7 +88,8 @@ TYPED_TEST(Gather, NothingIsWrittenOnAnError) {
   bytes target(plan->size(), std::byte{0xAA});
   const bytes before = target;
   for (std::size_t size = 0; size < plan->size(); ++size) {
-    expect_error(plan->execute(bytes_span(target).first(size)), errc::buffer_too_small, "needs " + std::to_string(plan->size()) + ", has " + std::to_string(size));
+    expect_error(plan->execute(bytes_span(target).first(size)), errc::buffer_too_small,
+                 "needs " + std::to_string(plan->size()) + ", has " + std::to_string(size));
   }
   EXPECT_EQ(target, before);
 

@@ -45,7 +45,7 @@ class repeated {
   bytes_span span_;
 };
 
-TEST(PackLarge, MoreThanFourGibibytesRoundTrip) {
+TEST(PackLarge, large_MoreThanFourGibibytesRoundTrip) {
   constexpr std::size_t large = (std::size_t{4} << 30) + 5;
   const repeated source(65), target(65);
   if (source.span().empty() || target.span().empty()) GTEST_SKIP() << "no address space of 8 GiB, or no memory files";
@@ -69,7 +69,8 @@ TEST(PackLarge, MoreThanFourGibibytesRoundTrip) {
   // A flip behind 4 GiB is seen, and a cut as well.
   std::byte& last = target.span()[static_cast<std::size_t>((*read)[1].data() - target.span().data()) + large - 1];
   last ^= std::byte{1};
-  expect_error(lading::unpack_from(bytes_view(target.span()).first(size)), errc::checksum_mismatch, "size " + std::to_string(large) + ", at offset 320, item 1");
+  expect_error(lading::unpack_from(bytes_view(target.span()).first(size)), errc::checksum_mismatch,
+               "size " + std::to_string(large) + ", at offset 320, item 1");
   expect_error(lading::unpack_from(bytes_view(target.span()).first(size - 1)), errc::truncated, "needs " + std::to_string(size));
 }
 

@@ -36,7 +36,8 @@ struct tiny {
     return lading::packed_header{.count = std::to_integer<std::uint64_t>(place[1]), .size = buffer_size};
   }
   static bool read_entry(const std::byte* place, lading::packed_entry& entry) noexcept {
-    entry = {std::to_integer<std::uint64_t>(place[0]) + 256 * (std::to_integer<std::uint64_t>(place[1]) & 0x7F), std::to_integer<std::uint64_t>(place[2]), 0};
+    entry = {std::to_integer<std::uint64_t>(place[0]) + 256 * (std::to_integer<std::uint64_t>(place[1]) & 0x7F),
+             std::to_integer<std::uint64_t>(place[2]), 0};
     return (place[1] & std::byte{0x80}) == std::byte{0};
   }
 };
@@ -51,7 +52,8 @@ struct no_read : tiny {
   static void read_entry(const std::byte*, lading::packed_entry&) noexcept {}
 };
 static_assert(lading::packed_layout<tiny> && lading::packed_layout<aligned> && lading::packed_layout<transfer_queue>);
-static_assert(!lading::packed_layout<no_alignment> && !lading::packed_layout<no_hash> && !lading::packed_layout<no_read> && !lading::packed_layout<int>);
+static_assert(!lading::packed_layout<no_alignment> && !lading::packed_layout<no_hash> && !lading::packed_layout<no_read> &&
+              !lading::packed_layout<int>);
 
 TEST(Layout, AUsersOwnIsPackedUnpackedAndPlanned) {
   for (const auto& sizes : std::vector<std::vector<std::size_t>>{{}, {0}, {5}, {8, 0, 3}, {100, 100}, {1, 2, 3, 4, 5, 6, 7}}) {

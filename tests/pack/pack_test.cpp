@@ -60,7 +60,8 @@ TYPED_TEST(Pack, WritesNothingBehindTheResultAndLeavesNothingUnwritten) {
       bytes target(golden.size() + extra, std::byte(fill));
       EXPECT_EQ(pack_into<TypeParam>(target, items), golden.size());
       EXPECT_TRUE(std::equal(golden.begin(), golden.end(), target.begin()));
-      EXPECT_TRUE(std::all_of(target.begin() + static_cast<std::ptrdiff_t>(golden.size()), target.end(), [&](std::byte byte) { return byte == std::byte(fill); }));
+      EXPECT_TRUE(std::all_of(target.begin() + static_cast<std::ptrdiff_t>(golden.size()), target.end(),
+                              [&](std::byte byte) { return byte == std::byte(fill); }));
     }
   }
 }
@@ -127,7 +128,8 @@ TYPED_TEST(Pack, RefusesItemsThatOverlapTheTargetBeforeWriting) {
     return pack_into<TypeParam>(target, std::vector<bytes_view>{outside, bytes_view(memory).subspan(begin, length)});
   };
   const bytes before = memory;
-  for (const auto& [begin, length] : std::vector<std::pair<std::size_t, std::size_t>>{{150, 100}, {101, 100}, {200, 100}, {250, 100}, {200 + size - 1, 100}}) {
+  for (const auto& [begin, length] :
+       std::vector<std::pair<std::size_t, std::size_t>>{{150, 100}, {101, 100}, {200, 100}, {250, 100}, {200 + size - 1, 100}}) {
     expect_error(pack_with(begin, length), errc::invalid_argument, "item 1: an item lies inside the target: pack into other memory");
     ASSERT_EQ(memory, before) << begin;
   }
@@ -164,7 +166,8 @@ TYPED_TEST(Pack, SumsThatWrapAreRefused) {
   const bytes_view half(&one, ~std::size_t{0} / 2), all(&one, ~std::size_t{0});
   bytes target(256, std::byte{0xAA});
   const bytes before = target;
-  for (const auto& items : {std::vector<bytes_view>{half, half, half}, std::vector<bytes_view>{all}, std::vector<bytes_view>{{}, all}, std::vector<bytes_view>{half, {}}}) {
+  for (const auto& items : {std::vector<bytes_view>{half, half, half}, std::vector<bytes_view>{all}, std::vector<bytes_view>{{}, all},
+                            std::vector<bytes_view>{half, {}}}) {
     expect_error(calc_packed_size<TypeParam>(items), errc::size_overflow, "item ");
     expect_error(pack_into<TypeParam>(target, items), errc::size_overflow, "item ");
   }
@@ -193,7 +196,8 @@ TYPED_TEST(Pack, ItemsThatChangeTheirSizeNeverLeaveTheTarget) {
   for (const std::size_t after : std::initializer_list<std::size_t>{0, 199, 201, 300, ~std::size_t{0}}) {
     bytes target(size + 200, std::byte{0xAA});
     expect_error(pack_into<TypeParam>(target, fickle{source.data(), 200, after}), errc::invalid_argument, "item 1: an item changed its size");
-    EXPECT_TRUE(std::all_of(target.begin() + static_cast<std::ptrdiff_t>(size), target.end(), [](std::byte byte) { return byte == std::byte{0xAA}; }));
+    EXPECT_TRUE(
+        std::all_of(target.begin() + static_cast<std::ptrdiff_t>(size), target.end(), [](std::byte byte) { return byte == std::byte{0xAA}; }));
   }
   bytes target(size);
   EXPECT_TRUE(pack_into<TypeParam>(target, fickle{source.data(), 200, 200}));
@@ -215,7 +219,8 @@ TEST(PackTransferQueue, FourGibibytesAreRefusedBeforeTheFirstByte) {
   EXPECT_EQ(size({all.first(limit - 12)}), limit);
   EXPECT_EQ(size({all.first(limit - 20), {}}), limit);
   const std::vector<std::vector<bytes_view>> too_large{
-      {all.first(limit - 11)}, {all.first(limit)}, {all.first(limit + 1)}, {all}, {all.first(limit / 2), all.first(limit / 2)}, {{}, all.first(limit - 19)}};
+      {all.first(limit - 11)},    {all.first(limit)}, {all.first(limit + 1)}, {all}, {all.first(limit / 2), all.first(limit / 2)},
+      {{}, all.first(limit - 19)}};
   for (const auto& items : too_large) {
     expect_error(size(items), errc::size_overflow, "the buffer would outgrow the layout");
     const auto packed = pack_into<transfer_queue>(target.span(), items);
@@ -227,7 +232,9 @@ TEST(PackTransferQueue, FourGibibytesAreRefusedBeforeTheFirstByte) {
 
 TEST(PackAligned, LargeBuffersTakeTheStreamingPath) {
   std::vector<bytes> items;
-  for (const std::size_t size : std::initializer_list<std::size_t>{std::size_t{9} << 20, std::size_t{5000}, std::size_t{100}, (std::size_t{3} << 20) + 17, std::size_t{4096}}) items.push_back(payload(items.size(), size));
+  for (const std::size_t size :
+       std::initializer_list<std::size_t>{std::size_t{9} << 20, std::size_t{5000}, std::size_t{100}, (std::size_t{3} << 20) + 17, std::size_t{4096}})
+    items.push_back(payload(items.size(), size));
   for (const bool checksum : {true, false}) {
     const bytes buffer = packed_items(items, {.checksum = checksum});
     const auto read = lading::unpack_from(buffer);

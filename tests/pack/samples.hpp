@@ -19,6 +19,8 @@
 #include <lading/pack/transfer_queue.hpp>
 #include <lading/pack/unpack.hpp>
 
+// clang-format off: bytes in hexadecimal stay as they are grouped
+
 namespace pack_test {
 
 using bytes = std::vector<std::byte>;

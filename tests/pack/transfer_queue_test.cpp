@@ -136,7 +136,8 @@ TEST(TransferQueue, LenientModeAcceptsWhatLiesInside) {
   }
   expect_error(try_unpack<transfer_queue>(table({{20, 4}, {31, 0}}, 30), lenient), errc::entry_out_of_bounds, "needs 0, has 0, at offset 31, item 1");
   expect_error(try_unpack<transfer_queue>(table({{20, 4}, {24, 7}}, 30), lenient), errc::entry_out_of_bounds, "needs 7, has 6, at offset 24, item 1");
-  expect_error(try_unpack<transfer_queue>(table({{20, 4}, {19, 1}}, 30), lenient), errc::entry_out_of_bounds, "at offset 19, item 1: the payload begins inside");
+  expect_error(try_unpack<transfer_queue>(table({{20, 4}, {19, 1}}, 30), lenient), errc::entry_out_of_bounds,
+               "at offset 19, item 1: the payload begins inside");
   const bytes slack = file_bytes("transfer_queue/outer/slack_target.bin");
   expect_error(try_unpack<transfer_queue>(slack), errc::trailing_bytes, "needs 15, has 64");
   const auto read = unpack_from<transfer_queue>(slack, lenient);

@@ -66,7 +66,8 @@ TYPED_TEST(Unpack, RejectsEveryTrailer) {
     for (const std::size_t extra : std::initializer_list<std::size_t>{1, 2, 63, 64}) {
       bytes longer = buffer;
       longer.resize(buffer.size() + extra);
-      expect_error(try_unpack<TypeParam>(longer), errc::trailing_bytes, "needs " + std::to_string(buffer.size()) + ", has " + std::to_string(longer.size()));
+      expect_error(try_unpack<TypeParam>(longer), errc::trailing_bytes,
+                   "needs " + std::to_string(buffer.size()) + ", has " + std::to_string(longer.size()));
     }
   }
 }
@@ -202,14 +203,16 @@ TYPED_TEST(Unpack, NoItemsAreAnEmptyRange) {
 }
 
 TYPED_TEST(Unpack, EmptyInputIsTruncated) {
-  expect_error(unpack_from<TypeParam>(bytes_view{}), errc::truncated, "needs " + std::to_string(TypeParam::header_size) + ", has 0: the buffer ends inside the header");
+  expect_error(unpack_from<TypeParam>(bytes_view{}), errc::truncated,
+               "needs " + std::to_string(TypeParam::header_size) + ", has 0: the buffer ends inside the header");
 }
 
 TEST(UnpackAligned, ChecksTheSchemaThatIsExpected) {
   const bytes typed = packed({5}, {.schema = 42}), untyped = packed({5});
   EXPECT_TRUE(try_unpack(typed));
   EXPECT_TRUE(try_unpack(typed, {.expected_schema = 42}));
-  expect_error(try_unpack(typed, {.expected_schema = 43}), errc::schema_mismatch, "needs 43, has 42: the buffer was packed from a type of another structure");
+  expect_error(try_unpack(typed, {.expected_schema = 43}), errc::schema_mismatch,
+               "needs 43, has 42: the buffer was packed from a type of another structure");
   EXPECT_TRUE(try_unpack(untyped));
   expect_error(try_unpack(untyped, {.expected_schema = 43}), errc::schema_mismatch, "needs 43, has 0");
 }

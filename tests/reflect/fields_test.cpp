@@ -51,7 +51,8 @@ void expect_in_order() {
   visit_fields(value, [&](auto&... field) {
     const auto look = [&](const void* address) {
       ++fields;
-      ascending = ascending && (last == nullptr || static_cast<const char*>(address) > last) && static_cast<const char*>(address) >= begin && static_cast<const char*>(address) < begin + sizeof(T);
+      ascending = ascending && (last == nullptr || static_cast<const char*>(address) > last) && static_cast<const char*>(address) >= begin &&
+                  static_cast<const char*>(address) < begin + sizeof(T);
       last = static_cast<const char*>(address);
     };
     (look(&field), ...);

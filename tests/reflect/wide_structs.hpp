@@ -14,7 +14,7 @@
 namespace lading_test {
 
 // NOLINTBEGIN(bugprone-macro-parentheses)
-#define LADING_TEST_FIELDS_10(type, p) type p##0{}, p##1{}, p##2{}, p##3{}, p##4{}, p##5{}, p##6{}, p##7{}, p##8{}, p##9{};
+#define LADING_TEST_FIELDS_10(type, p) type p##0 {}, p##1 {}, p##2 {}, p##3 {}, p##4 {}, p##5 {}, p##6 {}, p##7 {}, p##8 {}, p##9 {};
 #define LADING_TEST_FIELDS_50(type, p) \
   LADING_TEST_FIELDS_10(type, p##0)    \
   LADING_TEST_FIELDS_10(type, p##1)    \

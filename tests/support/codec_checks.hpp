@@ -97,8 +97,8 @@ enum class order : bool { fixed, free };
 
 /// The errors that bad bytes may lead to.
 inline bool is_input_error(errc code) {
-  return code == errc::truncated || code == errc::trailing_bytes || code == errc::invalid_value || code == errc::not_canonical || code == errc::limit_exceeded ||
-         code == errc::size_overflow || code == errc::misaligned;
+  return code == errc::truncated || code == errc::trailing_bytes || code == errc::invalid_value || code == errc::not_canonical ||
+         code == errc::limit_exceeded || code == errc::size_overflow || code == errc::misaligned;
 }
 
 using stream_result = lading::result<std::vector<std::byte>>;
@@ -138,7 +138,8 @@ type_under_test type(order elements = order::fixed) {
         if (!done) return lading::fail(done.error());
         return encode_again(*static_cast<const T*>(stale));
       },
-      .encode = [](const void* value, std::size_t threshold) { return lading::encode(*static_cast<const T*>(value), {.out_of_band_threshold = threshold}); },
+      .encode = [](const void* value,
+                   std::size_t threshold) { return lading::encode(*static_cast<const T*>(value), {.out_of_band_threshold = threshold}); },
       .decode = [](const lading::frames& source) -> stream_result {
         if constexpr (std::default_initializable<T>) {
           const auto decoded = lading::decode<T>(source);

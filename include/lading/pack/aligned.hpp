@@ -72,7 +72,8 @@ struct aligned {
   }
 
   [[nodiscard]] static bool read_entry(const std::byte* place, packed_entry& entry) noexcept {
-    entry = {detail::load_little<std::uint64_t>(place), detail::load_little<std::uint64_t>(place + 8), detail::load_little<std::uint64_t>(place + 16)};
+    entry = {detail::load_little<std::uint64_t>(place), detail::load_little<std::uint64_t>(place + 8),
+             detail::load_little<std::uint64_t>(place + 16)};
     return detail::load_little<std::uint64_t>(place + 24) == 0;
   }
 

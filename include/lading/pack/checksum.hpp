@@ -36,7 +36,8 @@ class checksum_hasher {
 };
 
 /// Copies `size` bytes and returns their checksum, in one pass over the memory.
-[[nodiscard]] inline std::uint64_t copy_with_checksum(void* target, const void* source, std::size_t size, copy_mode mode = copy_mode::automatic) noexcept {
+[[nodiscard]] inline std::uint64_t copy_with_checksum(void* target, const void* source, std::size_t size,
+                                                      copy_mode mode = copy_mode::automatic) noexcept {
   if (size <= detail::hashing_block) {
     const std::uint64_t hash = checksum_of(source, size);
     copy_bytes(target, source, size, mode);

@@ -118,13 +118,15 @@ struct gather_planner {
       const bytes_view item = frame_of(items, i);
       const std::size_t gap = cursor.end();
       std::size_t offset = 0;
-      if (!cursor.place(item.size(), offset)) [[unlikely]] return size_changed(i);
+      if (!cursor.place(item.size(), offset)) [[unlikely]]
+        return size_changed(i);
       plan.add({base + table_end, offset - gap}, gap);
       plan.add(item, offset);
       Layout::write_entry(entry_place, {offset, item.size(), checked ? checksum_of(item.data(), item.size()) : 0});
       entry_place += Layout::entry_size;
     }
-    if (cursor.end() != *packed_size) [[unlikely]] return size_changed(count - 1);
+    if (cursor.end() != *packed_size) [[unlikely]]
+      return size_changed(count - 1);
     Layout::write_header(base, {.count = count, .size = *packed_size, .schema = Layout::has_schema ? options.schema : 0, .checked = checked});
     return plan;
   }

@@ -58,21 +58,20 @@ struct packed_header {
 ///   table_hash(buffer, count)           with has_checksum: the hash of header and table, given that nobody else sees the buffer's
 ///                                       header, which it may overwrite
 template <class Layout>
-concept packed_layout =
-    requires(std::byte* place, const std::byte* source, std::size_t size, const packed_header& header, packed_entry& entry) {
-      requires std::size_t{Layout::header_size} != 0 && std::size_t{Layout::entry_size} != 0;
-      requires std::size_t{Layout::payload_alignment} != 0 && (Layout::payload_alignment & (Layout::payload_alignment - 1)) == 0;
-      { Layout::max_size } -> std::convertible_to<std::uint64_t>;
-      { Layout::has_checksum } -> std::convertible_to<bool>;
-      { Layout::has_schema } -> std::convertible_to<bool>;
-      { Layout::always_strict } -> std::convertible_to<bool>;
-      { Layout::write_entry(place, entry) } noexcept;
-      { Layout::write_header(place, header) } noexcept;
-      { Layout::read_header(source, size) } -> std::same_as<result<packed_header>>;
-      { Layout::read_entry(source, entry) } noexcept -> std::same_as<bool>;
-    } && (!Layout::has_checksum || requires(std::byte* buffer, std::size_t count) {
-      { Layout::table_hash(buffer, count) } noexcept -> std::same_as<std::uint64_t>;
-    });
+concept packed_layout = requires(std::byte* place, const std::byte* source, std::size_t size, const packed_header& header, packed_entry& entry) {
+  requires(std::size_t{Layout::header_size} != 0 && std::size_t{Layout::entry_size} != 0);
+  requires(std::size_t{Layout::payload_alignment} != 0 && (Layout::payload_alignment & (Layout::payload_alignment - 1)) == 0);
+  { Layout::max_size } -> std::convertible_to<std::uint64_t>;
+  { Layout::has_checksum } -> std::convertible_to<bool>;
+  { Layout::has_schema } -> std::convertible_to<bool>;
+  { Layout::always_strict } -> std::convertible_to<bool>;
+  { Layout::write_entry(place, entry) } noexcept;
+  { Layout::write_header(place, header) } noexcept;
+  { Layout::read_header(source, size) } -> std::same_as<result<packed_header>>;
+  { Layout::read_entry(source, entry) } noexcept -> std::same_as<bool>;
+} && (!Layout::has_checksum || requires(std::byte* buffer, std::size_t count) {
+                          { Layout::table_hash(buffer, count) } noexcept -> std::same_as<std::uint64_t>;
+                        });
 
 /// Places payloads one after another: the arithmetic that writers, readers and batches share.
 template <packed_layout Layout>

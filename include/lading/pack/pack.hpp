@@ -22,7 +22,10 @@ template <frame_range Items>
 }
 
 LADING_COLD inline failure packed_size_overflow(std::uint64_t size, std::uint64_t limit, std::uint64_t item) {
-  return fail(errc::size_overflow, {.needed = size, .available = limit, .item = item, .what = "the buffer would outgrow the layout: pack fewer items, or in a layout with larger fields"});
+  return fail(errc::size_overflow, {.needed = size,
+                                    .available = limit,
+                                    .item = item,
+                                    .what = "the buffer would outgrow the layout: pack fewer items, or in a layout with larger fields"});
 }
 
 /// A range that gives an item another size when it is asked again would have the writer leave the target.
@@ -102,7 +105,8 @@ template <packed_layout Layout = layout::aligned, frame_range Items>
     const bytes_view item = detail::frame_of(items, i);
     const std::size_t gap = cursor.end();
     std::size_t offset = 0;
-    if (!cursor.place(item.size(), offset) || cursor.end() > *packed_size) [[unlikely]] return detail::size_changed(i);
+    if (!cursor.place(item.size(), offset) || cursor.end() > *packed_size) [[unlikely]]
+      return detail::size_changed(i);
     if (offset != gap) std::memset(base + gap, 0, offset - gap);
     const copy_mode mode = detail::pack_copy_mode(*packed_size, item.size());
     std::uint64_t hash = 0;
@@ -114,7 +118,8 @@ template <packed_layout Layout = layout::aligned, frame_range Items>
     Layout::write_entry(entry_place, {offset, item.size(), hash});
     entry_place += Layout::entry_size;
   }
-  if (cursor.end() != *packed_size) [[unlikely]] return detail::size_changed(count - 1);
+  if (cursor.end() != *packed_size) [[unlikely]]
+    return detail::size_changed(count - 1);
   Layout::write_header(base, {.count = count, .size = *packed_size, .schema = Layout::has_schema ? options.schema : 0, .checked = checked});
   return packed_size;
 }

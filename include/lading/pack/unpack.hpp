@@ -114,7 +114,8 @@ struct unpacker {
       return fail(errc::truncated, {.needed = header->size, .available = buffer_size, .what = "the buffer is shorter than its header says"});
     }
     if (header->size < buffer_size) {
-      return fail(errc::trailing_bytes, {.needed = header->size, .available = buffer_size, .what = "the buffer is longer than its header says: pass its exact size"});
+      return fail(errc::trailing_bytes,
+                  {.needed = header->size, .available = buffer_size, .what = "the buffer is longer than its header says: pass its exact size"});
     }
     const std::size_t entries = (buffer_size - Layout::header_size) / Layout::entry_size;
     if (header->count > entries) {
@@ -131,7 +132,8 @@ struct unpacker {
     const std::size_t table_end = payload_cursor<Layout>(count).end();
     const std::uint64_t hash_mask = header.checked ? 0 : ~std::uint64_t{0};  // what must not be set in a hash
     if (Strict && size > payload_cursor<Layout>::limit) [[unlikely]] {
-      return fail(errc::trailing_bytes, {.needed = payload_cursor<Layout>::limit, .available = size, .what = "the buffer is larger than any of this layout"});
+      return fail(errc::trailing_bytes,
+                  {.needed = payload_cursor<Layout>::limit, .available = size, .what = "the buffer is larger than any of this layout"});
     }
     std::size_t end = table_end;
     for (std::size_t i = 0; i < count; ++i) {
@@ -163,7 +165,9 @@ struct unpacker {
   LADING_COLD static failure bad_entry(const packed_entry& entry, const error_details& where, bool reserved_clear) {
     const std::uint64_t size = where.needed, table_end = where.available;
     if (!reserved_clear) {
-      return fail(errc::bad_header, {.offset = where.offset, .item = where.item, .what = "the entry has a reserved field set, or a checksum in a buffer without checksums"});
+      return fail(
+          errc::bad_header,
+          {.offset = where.offset, .item = where.item, .what = "the entry has a reserved field set, or a checksum in a buffer without checksums"});
     }
     const bool early = entry.offset < table_end;
     if (early || !range_inside(entry.offset, entry.size, size)) {
@@ -173,7 +177,8 @@ struct unpacker {
                                               .item = where.item,
                                               .what = early ? "the payload begins inside header or table" : "the payload ends behind the buffer"});
     }
-    return fail(errc::not_canonical, {.offset = entry.offset, .item = where.item, .what = "the payload does not lie where the sizes before it put it"});
+    return fail(errc::not_canonical,
+                {.offset = entry.offset, .item = where.item, .what = "the payload does not lie where the sizes before it put it"});
   }
 
   /// A buffer whose structure and table have been checked, before its payloads are looked at.
@@ -208,7 +213,8 @@ struct unpacker {
     std::memcpy(table, packed.data() + Layout::header_size, table_size);
 
     const bool strict = Layout::always_strict || options.strict;
-    const auto fine = strict ? check_entries<Layout, true>(packed, table, *header) : check_entries<Layout, Layout::always_strict>(packed, table, *header);
+    const auto fine =
+        strict ? check_entries<Layout, true>(packed, table, *header) : check_entries<Layout, Layout::always_strict>(packed, table, *header);
     if (!fine) return fail(fine.error());
     if constexpr (Layout::has_checksum) {
       if (header->checked && Layout::table_hash(copy, count) != header->hash) {
@@ -216,7 +222,8 @@ struct unpacker {
       }
     }
     if (Layout::has_schema && options.expected_schema != 0 && header->schema != options.expected_schema) {
-      return fail(errc::schema_mismatch, {.needed = options.expected_schema, .available = header->schema, .what = "the buffer was packed from a type of another structure"});
+      return fail(errc::schema_mismatch,
+                  {.needed = options.expected_schema, .available = header->schema, .what = "the buffer was packed from a type of another structure"});
     }
     return opened{*header, table};
   }
@@ -229,7 +236,8 @@ struct unpacker {
       packed_entry entry;
       (void)Layout::read_entry(buffer.table + i * Layout::entry_size, entry);
       if (checksum_of(packed.data() + entry.offset, static_cast<std::size_t>(entry.size)) != entry.hash) [[unlikely]] {
-        return fail(errc::checksum_mismatch, {.size = entry.size, .offset = entry.offset, .item = i, .what = "the payload is not the one that was packed"});
+        return fail(errc::checksum_mismatch,
+                    {.size = entry.size, .offset = entry.offset, .item = i, .what = "the payload is not the one that was packed"});
       }
     }
     return {};

@@ -13,6 +13,8 @@
 
 #include "support/codec_checks.hpp"
 
+// clang-format off: bytes in hexadecimal stay as they are grouped
+
 namespace {
 
 using lading::bytes_view;

@@ -83,18 +83,19 @@ TEST(demo_safetensors, every_truncation_is_refused) {
   }
 }
 
-TEST(demo_safetensors, every_flipped_bit_of_a_header_is_refused_or_harmless) {
+TEST(demo_safetensors, flipped_bits_of_a_header_are_refused_or_harmless) {
   for (const char* name : {"model.safetensors", "unaligned.safetensors"}) {
     auto file = content_of(name);
     std::uint64_t header = 0;
     std::memcpy(&header, file.data(), sizeof header);
-    std::size_t refused = 0;
-    for (std::size_t bit = 0; bit < (8 + header) * 8; ++bit) {
+    std::size_t refused = 0, tried = 0;
+    const std::size_t step = header > 512 ? 5 : 1;
+    for (std::size_t bit = 0; bit < (8 + header) * 8; bit += step, ++tried) {
       file[bit / 8] ^= std::byte{1} << (bit % 8);
       refused += accepts(file) ? 0 : 1;
       file[bit / 8] ^= std::byte{1} << (bit % 8);
     }
-    EXPECT_GT(refused, header) << "most bits of " << name << " matter";
+    EXPECT_GT(refused, tried / 8) << "most bits of " << name << " matter";
     EXPECT_TRUE(accepts(file));
   }
 }
