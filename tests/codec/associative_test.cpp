@@ -20,7 +20,8 @@
 
 #include "support/codec_checks.hpp"
 
-// clang-format off: bytes in hexadecimal stay as they are grouped
+// Bytes in hexadecimal stay as they are grouped.
+// clang-format off
 
 namespace {
 

@@ -8,7 +8,8 @@
 
 #include "pack/samples.hpp"
 
-// clang-format off: bytes in hexadecimal stay as they are grouped
+// Bytes in hexadecimal stay as they are grouped.
+// clang-format off
 
 namespace {
 

@@ -19,7 +19,8 @@
 #include <lading/pack/transfer_queue.hpp>
 #include <lading/pack/unpack.hpp>
 
-// clang-format off: bytes in hexadecimal stay as they are grouped
+// Bytes in hexadecimal stay as they are grouped.
+// clang-format off
 
 namespace pack_test {
 
