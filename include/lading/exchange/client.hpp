@@ -16,6 +16,7 @@
 #include <lading/exchange/detail/store_calls.hpp>
 #include <lading/exchange/detail/typed_calls.hpp>
 #include <lading/exchange/store.hpp>
+#include <lading/transport/time_source.hpp>
 
 namespace lading {
 
@@ -84,7 +85,7 @@ class store_client {
   }
 
   /// Goes to another server, such as one that took the place of one that died. Values that are being moved meanwhile fail, and are tried again there.
-  [[nodiscard]] result<void> reconnect(bytes_view address) { return line_->connect(address, clock::now() + options_.deadline); }
+  [[nodiscard]] result<void> reconnect(bytes_view address) { return line_->connect(address, later(clock::now(), options_.deadline)); }
 
   /// Puts values under keys. `values` are all of one type: bytes (bytes_view, bytes_span, std::vector<std::byte>), tensor, tensor_view, or anything
   /// encodable.
@@ -243,7 +244,7 @@ class store_client {
   }
 
   [[nodiscard]] clock::time_point until_of(std::chrono::nanoseconds deadline) const noexcept {
-    return clock::now() + (deadline.count() > 0 ? deadline : options_.deadline);
+    return later(clock::now(), deadline.count() > 0 ? deadline : options_.deadline);
   }
   /// Calls run(part) for the parts of a batch, batch_workers at a time.
   template <class Run>

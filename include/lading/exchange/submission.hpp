@@ -16,6 +16,7 @@
 #include <lading/exchange/shared_memory.hpp>
 #include <lading/memory/copy.hpp>
 #include <lading/memory/worker_pool.hpp>
+#include <lading/transport/time_source.hpp>
 #include <lading/transport/transfer.hpp>
 
 namespace lading {
@@ -165,7 +166,7 @@ class submission {
 
   /// Makes progress until every item has ended or the time is up; returns is_ready(). A copy inside the process may outlast the time.
   bool wait_for(std::chrono::nanoseconds timeout) noexcept {
-    const auto until = std::chrono::steady_clock::now() + timeout;
+    const auto until = later(std::chrono::steady_clock::now(), timeout);
     while (!progress()) {
       const auto left = until - std::chrono::steady_clock::now();
       if (left.count() <= 0) return is_ready();

@@ -329,7 +329,7 @@ class basic_submitter {
       bytes += each.size;
     }
     if (staged.buffers.empty() || staged.buffers.back()->used + bytes > detail::staging_buffer::size) {
-      auto fresh = shared_->staging.take(quiescent(), [&](std::size_t size) { return transport_->allocate_region(size); });
+      auto fresh = shared_->staging.take([&] { return quiescent(); }, [&](std::size_t size) { return transport_->allocate_region(size); });
       if (fresh == nullptr) return false;
       staged.buffers.push_back(std::move(fresh));
     }

@@ -27,6 +27,12 @@ struct time_source {
   return from + span;
 }
 
+/// The same on the steady clock.
+[[nodiscard]] inline std::chrono::steady_clock::time_point later(std::chrono::steady_clock::time_point from, std::chrono::nanoseconds span) noexcept {
+  using clock = std::chrono::steady_clock;
+  return clock::time_point(std::chrono::duration_cast<clock::duration>(later(std::chrono::nanoseconds(from.time_since_epoch()), span)));
+}
+
 /// A clock that moves when it is told to, so that deadlines are tested without waiting. It must outlive the endpoints that read it.
 class manual_clock {
  public:

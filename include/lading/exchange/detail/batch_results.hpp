@@ -4,6 +4,7 @@
 // What every store does with the keys and results of a batch.
 
 #include <string_view>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -24,6 +25,10 @@ template <class T>
 /// An Item for each key, which has its index and itself.
 template <class Item, class Keys>
 [[nodiscard]] std::vector<Item> items_of(const Keys& keys) {
+  using reference = decltype(std::begin(keys)[0]);
+  static_assert(std::is_lvalue_reference_v<reference> || std::is_convertible_v<reference, const char*> ||
+                    std::is_same_v<std::remove_cvref_t<reference>, std::string_view>,
+                "lading: keys are read in place while the batch runs: pass a container of strings or string views, not a range that makes strings");
   std::vector<Item> all;
   all.reserve(std::size(keys));
   for (std::size_t i = 0; i < std::size(keys); ++i) {

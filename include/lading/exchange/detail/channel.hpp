@@ -81,7 +81,8 @@ class channel {
     auto said = protocol::read_address(address);
     if (!said) return fail(said.error());
     {
-      const std::lock_guard held(connecting_);
+      const std::unique_lock held(connecting_, until);
+      if (!held) return busy_connecting();
       address_ = std::move(*said);
       connected_.store(false);
     }
@@ -123,6 +124,7 @@ class channel {
   [[nodiscard]] result<remote_region_id> import(bytes_view descriptor) {
     // Safety: bytes may be viewed as characters.
     std::string key(reinterpret_cast<const char*>(descriptor.data()), descriptor.size());
+    if (!connected_.load()) return fail(errc::peer_lost);  // and do not wait for who connects
     const std::lock_guard held(connecting_);
     if (!connected_.load()) return fail(errc::peer_lost);
     if (const auto known = imports_.find(key); known != imports_.end()) return known->second;
@@ -186,6 +188,7 @@ class channel {
   /// A transfer with the server ended so: should that mean that the server is lost, the next call connects again.
   void note(errc code, std::uint64_t connection) noexcept {
     if (code != errc::peer_lost && code != errc::peer_stalled && code != errc::closed) return;
+    if (!connected_.load()) return;
     const std::lock_guard held(connecting_);
     if (connection == connection_.load()) connected_.store(false);
   }
@@ -254,6 +257,7 @@ class channel {
   [[nodiscard]] result<void> send(lane& mine, clock::time_point until) {
     const std::size_t offset = index_of(mine) * options_.slot_size;
     const auto time = attempt_time(0, until);
+    if (!connected_.load()) return fail(errc::peer_lost);
     const std::unique_lock held(connecting_);
     mine.connection = connection_.load();
     if (!connected_.load()) return fail(errc::peer_lost);
@@ -311,13 +315,17 @@ class channel {
     for (unsigned idle = 0; mine.sending && !mine.sending.ready() && clock::now() < until;) step(idle);
   }
 
+  [[nodiscard]] static result<void> busy_connecting() {
+    return fail(errc::timed_out, {.what = "another call was connecting to the server until the deadline"});
+  }
   [[nodiscard]] result<void> ensure_connected(clock::time_point until) {
     if (connected_.load(std::memory_order_acquire)) return {};
     backoff pauses = new_backoff();
     for (std::size_t tried = 0;; ++tried) {
       result<void> done;
       {
-        const std::lock_guard held(connecting_);
+        const std::unique_lock held(connecting_, until);
+        if (!held) return busy_connecting();
         if (connected_.load()) return {};
         done = greet(until);
         if (done) {
@@ -403,7 +411,7 @@ class channel {
   std::atomic<std::int64_t> transfer_time_{0};
   std::mutex notifications_;
 
-  std::mutex connecting_;  // what follows
+  std::timed_mutex connecting_;  // what follows
   protocol::store_address address_;
   remote_region_id requests_{};
   std::unordered_map<std::string, remote_region_id> imports_;

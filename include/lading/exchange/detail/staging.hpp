@@ -44,10 +44,11 @@ class staging_area {
   }
 
   /// A buffer for one submission; null where as many are in use as there may be, or make() has none.
-  template <class Make>
-  [[nodiscard]] std::unique_ptr<staging_buffer> take(bool quiescent, Make&& make) {
+  /// quiescent() says whether what is held back can be used again; it is asked when nothing more can be held back meanwhile.
+  template <class Quiescent, class Make>
+  [[nodiscard]] std::unique_ptr<staging_buffer> take(Quiescent&& quiescent, Make&& make) {
     const std::lock_guard held(mutex_);
-    while (quiescent && !held_back_.empty()) {
+    while (!held_back_.empty() && quiescent()) {
       free_.push_back(std::move(held_back_.back()));
       held_back_.pop_back();
     }

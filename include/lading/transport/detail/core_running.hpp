@@ -80,7 +80,7 @@ inline void endpoint_core::conclude(operation& done, std::chrono::nanoseconds at
   release(done);
   if (first) {
     settle(done, false, at);
-  } else {
+  } else if (done.completion_.quarantined) {
     metrics_.count_released();
   }
   running_.fetch_sub(1, std::memory_order_relaxed);

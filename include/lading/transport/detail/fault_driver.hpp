@@ -109,7 +109,8 @@ class fault_driver final : public driver {
       running_.reserve(running_.size() + 1);
       running fresh(token);
       fresh.peer = &static_cast<connection&>(peer);
-      auto submitted = inner_->submit(fresh.peer->inner, op::put, std::span<const slice>{}, {.notify_tag = tag, .notify = true});
+      auto submitted = inner_->submit(fresh.peer->inner, op::put, std::span<const slice>{},
+                                      {.deadline = std::chrono::nanoseconds::max(), .notify_tag = tag, .notify = true});
       if (!submitted) {
         if (submitted.error() == errc::would_block) return false;
         token.notified(fail(submitted.error()));
@@ -270,7 +271,8 @@ class fault_driver final : public driver {
     return submit(each, slices.direction(), inner);
   }
   [[nodiscard]] bool submit(running& each, op direction, std::span<const slice> slices) {
-    auto submitted = inner_->submit(each.peer->inner, direction, slices, {});
+    auto submitted =
+        inner_->submit(each.peer->inner, direction, slices, {.deadline = std::chrono::nanoseconds::max()});  // the outer endpoint keeps it
     if (submitted) {
       each.inner = std::move(*submitted);
       each.state = stage::moving;

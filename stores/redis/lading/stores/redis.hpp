@@ -24,6 +24,7 @@
 #include <lading/stores/redis/calls.hpp>
 #include <lading/stores/redis/options.hpp>
 #include <lading/stores/redis/value.hpp>
+#include <lading/transport/time_source.hpp>
 
 namespace lading {
 
@@ -215,7 +216,7 @@ class redis_store {
   explicit redis_store(const redis_options& options) : options_(options), line_(options_), calls_(line_, options_, meter_) {}
 
   [[nodiscard]] clock::time_point until_of(std::chrono::nanoseconds deadline) const noexcept {
-    return clock::now() + (deadline.count() > 0 ? deadline : options_.deadline);
+    return later(clock::now(), deadline.count() > 0 ? deadline : options_.deadline);
   }
 
   /// Keys whose turn an allocation that failed has cut off keep the result that they began with.

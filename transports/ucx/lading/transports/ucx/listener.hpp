@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <lading/transport/descriptor.hpp>
+#include <lading/transport/time_source.hpp>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <fcntl.h>
@@ -136,7 +137,7 @@ class ucx_listener {
 ///
 /// Errors: invalid_argument, peer_lost where nobody listens, timed_out, limit_exceeded.
 [[nodiscard]] inline result<std::vector<std::byte>> ask_listener(std::string_view where, std::chrono::nanoseconds timeout, auto&& progress) {
-  const auto until = std::chrono::steady_clock::now() + timeout;
+  const auto until = later(std::chrono::steady_clock::now(), timeout);
   const auto wait = [&](int fd, short events) -> result<void> {
     for (;;) {
       ::pollfd watched{.fd = fd, .events = events, .revents = 0};

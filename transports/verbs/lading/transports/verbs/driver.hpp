@@ -89,6 +89,7 @@ class verbs_driver final : public driver {
   [[nodiscard]] rdma_conn_param parameters(const verbs_greeting::raw& greeting) const noexcept;
   void set_ack_timeout(rdma_cm_id& id) const noexcept;
   [[nodiscard]] int set_rnr_timer(rdma_cm_id& id) const noexcept;
+  [[nodiscard]] bool has_broken(rdma_cm_id& id) const noexcept;
   [[nodiscard]] bool take_event(event& taken) noexcept;
   [[nodiscard]] std::size_t take_events() noexcept;
   void handle(const event& happened) noexcept;

@@ -217,8 +217,16 @@ inline result<void> verbs_driver::meet(verbs_wire& wire, const event& happened) 
     if (greeting->endpoint != wire.peer.endpoint)
       return fail(errc::peer_lost, {.what = "another endpoint listens at that address by now: ask for the peer's new address"});
   }
-  if (const int number = set_rnr_timer(*wire.id); number != 0) return fail(verbs_error(number, "the RDMA device refuses the option rnr_timer"));
+  if (const int number = set_rnr_timer(*wire.id); number != 0 && !has_broken(*wire.id))
+    return fail(verbs_error(number, "the RDMA device refuses the option rnr_timer"));
   return {};
+}
+
+/// A peer may have broken the connection before this side has heard that there is one: what was flushed will say so.
+inline bool verbs_driver::has_broken(rdma_cm_id& id) const noexcept {
+  ibv_qp_attr now{};
+  ibv_qp_init_attr made{};
+  return ibv_query_qp(id.qp, &now, IBV_QP_STATE, &made) == 0 && now.qp_state == IBV_QPS_ERR;
 }
 
 inline void verbs_driver::established(verbs_wire& wire) noexcept {
