@@ -375,6 +375,76 @@ TEST_F(stores, a_client_that_cannot_be_reached_keeps_no_other_waiting) {
   told.given_up = true;
 }
 
+/// A transport that keeps what it gets with it until it is let go, so that transfers end before their bytes come.
+struct keeps_gets final : driver {
+  struct fate {
+    bool keep = false;
+    std::size_t kept = 0;
+  };
+  explicit keeps_gets(fate& shared) : told(shared) {}
+  std::string_view name() const noexcept override { return inner.name(); }
+  lading::capabilities capabilities() const noexcept override {
+    auto can = inner.capabilities();
+    can.concurrent_post = false;
+    return can;
+  }
+  result<void> start(driver_host& host) override { return inner.start(host); }
+  void stop() noexcept override { inner.stop(); }
+  result<std::unique_ptr<driver_connection>> connect(const endpoint_address& address) override { return inner.connect(address); }
+  result<std::unique_ptr<driver_remote>> import_key(driver_connection& peer, const region_descriptor& region) override {
+    return inner.import_key(peer, region);
+  }
+  std::size_t post(batch& work, std::size_t first) noexcept override {
+    if (!told.keep || work.direction() != op::get) return inner.post(work, first);
+    if (!work.durable()) return 0;
+    waiting.push_back({&work.token(), first});
+    ++told.kept;
+    return work.size() - first;
+  }
+  bool notify(driver_connection& peer, std::uint64_t tag, operation& token) noexcept override { return inner.notify(peer, tag, token); }
+  std::size_t progress() noexcept override {
+    std::size_t happened = inner.progress();
+    if (told.keep) return happened;
+    for (const auto& [token, first] : std::exchange(waiting, {})) {
+      batch late(*token);
+      static_cast<void>(inner.post(late, first));
+      ++happened;
+    }
+    return happened;
+  }
+
+  detail::loopback_driver inner{loopback_options{.workers = 1}};
+  fate& told;
+  std::vector<std::pair<operation*, std::size_t>> waiting;
+};
+
+template <class T>
+void fetch_late(stores& test, const T& value) {
+  test.serve();
+  ASSERT_TRUE(test.client()->put_batch(keys(1), std::vector<T>{value})[0].has_value());
+  keeps_gets::fate told;
+  auto how = test.quiet();
+  how.memory = {.capacity = 4 << 10, .slab_size = 4 << 10};  // has no room for any of the values
+  how.channel.attempt_time = 10ms;
+  auto transport = endpoint::create(std::make_unique<keeps_gets>(told)).value();
+  auto one = store_client<endpoint, select_always>::connect(std::move(transport), test.server->address(), how).value();
+  told.keep = true;
+  EXPECT_FALSE(one->template get_batch<T>(keys(1), {.deadline = 100ms})[0].has_value());
+  EXPECT_GE(told.kept, 2u) << "it was tried again";
+  EXPECT_NE(one->transport_used().metrics().quarantined, one->transport_used().metrics().released);
+  told.keep = false;
+  for (int i = 0; i < 1000; ++i) one->transport_used().progress();
+  EXPECT_EQ(one->transport_used().metrics().quarantined, one->transport_used().metrics().released) << "all has been written";
+  EXPECT_EQ(one->template get_batch<T>(keys(1))[0].value(), value);
+}
+
+TEST_F(stores, memory_that_may_still_be_written_outlives_a_failed_get) {
+  fetch_late(*this, numbers(100'000, 1));                            // a tensor where it lies
+  fetch_late(*this, std::vector<std::byte>(400'000, std::byte{7}));  // bytes where they lie
+  fetch_late(*this, std::vector<std::byte>(10'000, std::byte{8}));   // bytes by way of a buffer
+  fetch_late(*this, sample(1999));                                   // what is decoded
+}
+
 TEST_F(stores, metrics_can_be_read) {
   serve();
   auto one = client();

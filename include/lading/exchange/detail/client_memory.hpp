@@ -1,6 +1,8 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
+#include <memory>
 #include <utility>
 
 #include <lading/exchange/registration.hpp>
@@ -16,11 +18,11 @@ struct registered_bytes {
   std::uint64_t offset = 0;
   bytes_view descriptor;
 
-  aligned_buffer own;  // outlives its registration
+  std::shared_ptr<void> owner;  // of bytes that nobody else keeps; outlives their registration
   registration registered;
   slab_lease lease;
 
-  /// The peer, or the transport, may still touch the bytes.
+  /// The peer, or the transport, may still touch the bytes. Where they have an owner, the caller keeps that.
   void quarantine(std::chrono::nanoseconds time) && noexcept { std::move(lease).quarantine(time); }
 };
 
@@ -47,8 +49,9 @@ class client_memory {
     }
     auto own = aligned_buffer::allocate(static_cast<std::size_t>(size));
     if (!own) return fail(own.error());
-    auto used = in_place(own->span());
-    if (used) used->own = std::move(*own);
+    auto owner = std::make_shared<aligned_buffer>(std::move(*own));
+    auto used = in_place(owner->span());
+    if (used) used->owner = std::move(owner);
     return used;
   }
 

@@ -1,6 +1,7 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <deque>
@@ -60,12 +61,16 @@ class dialer {
   /// The peer, once it is done.
   [[nodiscard]] static result<peer_id> take(call& done) noexcept { return std::exchange(done.peer, fail(errc::closed)); }
 
-  /// Nobody wants the peer any more.
+  /// Nobody wants the peer any more. A call that is dropped before its turn keeps none of the others waiting.
+  ///
+  /// Lifetime: the caller holds the call until it returns.
   void drop(call& begun) noexcept {
     {
       const lock_guard held(lock_);
       begun.dropped = true;
-      if (!begun.done) return;  // its thread sees to it
+      const auto place = std::find_if(waiting_.begin(), waiting_.end(), [&](const auto& each) { return each.get() == &begun; });
+      if (place != waiting_.end()) waiting_.erase(place);
+      if (!begun.done) return;  // its thread, if it has one, sees to it
     }
     if (begun.peer) transport_.disconnect(*begun.peer);
   }
@@ -99,7 +104,6 @@ class dialer {
         if (closing_) return;
         mine = std::move(waiting_.front());
         waiting_.pop_front();
-        if (mine->dropped) continue;
       }
       result<peer_id> peer = fail(errc::no_memory);
       LADING_TRY { peer = transport_.connect(mine->address, time_); }

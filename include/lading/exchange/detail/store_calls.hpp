@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -248,7 +249,10 @@ class store_calls {
       } else if (!is_whole(value)) {
         how = fail(errc::checksum_mismatch, {.size = value.meta.size, .what = "the bytes are not those that were put"});
       }
-      if (!how && moving.quarantined()) std::move(*value.memory).quarantine(std::chrono::nanoseconds{0});
+      if (!how && moving.quarantined()) {
+        std::move(*value.memory).quarantine(std::chrono::nanoseconds{0});
+        if (value.memory->owner != nullptr) moving.keep(std::make_shared<registered_bytes>(std::move(*value.memory)));
+      }
       how ? done(value.wanted.index, value.meta, how) : give_up(value.wanted, how.error());
     }
     return count;

@@ -52,6 +52,7 @@ consteval std::uint64_t stored_schema_of() {
 struct landing {
   registered_bytes memory;
   bytes_span target;
+  std::shared_ptr<void> owner;  // of the target, where that is not the user's
 };
 
 struct typed_options {
@@ -132,11 +133,11 @@ class typed_calls {
       if constexpr (std::same_as<T, tensor>) {
         auto made = tensor::uninitialized(static_cast<dtype>(meta.dtype), meta.shape);
         if (!made) return fail(made.error());
-        results[index] = std::move(*made);
-        return land(where, results[index]->bytes());
+        const auto owner = std::make_shared<T>(std::move(*made));
+        return land(where, owner->bytes(), owner);
       } else if constexpr (stored_as_bytes<T>) {
-        results[index] = T(static_cast<std::size_t>(meta.size));
-        return land(where, bytes_span(*results[index]));
+        const auto owner = std::make_shared<T>(static_cast<std::size_t>(meta.size));
+        return land(where, bytes_span(*owner), owner);
       } else {
         return land_anywhere(where, meta);
       }
@@ -148,7 +149,9 @@ class typed_calls {
       } else if constexpr (stored_kind_of<T>() == value_kind::packed) {
         arrived.push_back({index, meta});
       } else {
-        arrive(landed[index]);
+        landing& where = landed[index];
+        arrive(where);
+        results[index] = std::move(*static_cast<T*>(where.owner.get()));
         landed.erase(index);
       }
     });
@@ -185,32 +188,34 @@ class typed_calls {
     });
   }
 
-  /// Memory for a value that belongs into `target`: that itself where it is worth registering.
-  [[nodiscard]] result<registered_bytes*> land(landing& where, bytes_span target) {
-    where.target = target;
+  /// Memory for a value that belongs into `target`: that itself where it is worth registering. The owner, if there is one, is kept with it.
+  [[nodiscard]] result<registered_bytes*> land(landing& where, bytes_span target, std::shared_ptr<void> owner = nullptr) {
+    where.memory.registered = registration();  // of an earlier attempt: before its owner goes
     where.memory = memory_.if_registered(target);
-    if (!where.memory.bytes.empty()) return &where.memory;
-    if (target.size() >= options_.in_place_from) {
-      auto made = memory_.in_place(target);
+    where.target = target;
+    where.owner = std::move(owner);
+    if (where.memory.bytes.empty()) {
+      const bool worth_it = target.size() >= options_.in_place_from;
+      auto made = worth_it ? memory_.in_place(target) : memory_.room(target.size());
       if (!made) return fail(made.error());
       where.memory = std::move(*made);
-      return &where.memory;
     }
-    auto made = memory_.room(target.size());
-    if (!made) return fail(made.error());
-    where.memory = std::move(*made);
+    if (!is_staged(where)) where.memory.owner = where.owner;
     return &where.memory;
   }
 
   /// Brings a value that has landed where it belongs.
   void arrive(landing& where) noexcept {
-    const bool staged = where.memory.bytes.data() != where.target.data();
+    const bool staged = is_staged(where);
     if (staged) copy_bytes(where.target.data(), where.memory.bytes.data(), where.target.size());
     submitter_.meter().took_path(staged ? payload_path::get_staged : payload_path::get_in_place, staged ? 1 : 0);
   }
 
  private:
+  [[nodiscard]] static bool is_staged(const landing& where) noexcept { return where.memory.bytes.data() != where.target.data(); }
+
   [[nodiscard]] result<registered_bytes*> land_anywhere(landing& where, const protocol::meta& meta) {
+    where.memory.registered = registration();  // of an earlier attempt: before its owner goes
     auto made = memory_.room(meta.size);
     if (!made) return fail(made.error());
     where.memory = std::move(*made);
