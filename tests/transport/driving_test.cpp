@@ -119,62 +119,64 @@ class driving : public ::testing::Test {
   slice all{};
 };
 
-TEST_F(driving, deadlines_hold_while_memory_is_registered) {
+/// Whoever comes by stays here until it is told to go on.
+struct parked {
+  [[nodiscard]] auto hook() {
+    return [this] {
+      begun.set_value();
+      go_on.get_future().wait();
+    };
+  }
   std::promise<void> begun, go_on;
-  hooks.map = [&] {
-    begun.set_value();
-    go_on.get_future().wait();
-  };
+};
+
+TEST_F(driving, deadlines_hold_while_memory_is_registered) {
+  parked at;
+  hooks.map = at.hook();
   transfer running = put({.deadline = 10ms});
   std::vector<std::byte> bytes(64);
   std::optional<result<region>> made;
   std::thread registering([&] { made = near->register_region(bytes); });
-  begun.get_future().wait();
+  at.begun.get_future().wait();
   clock.advance(10ms);
   near->progress();
   EXPECT_EQ(hooks.aborted, 1u) << "somebody else is in the driver";
   near->progress();
   EXPECT_TRUE(running.ready());
   EXPECT_TRUE(near->address().has_value());
-  go_on.set_value();
+  at.go_on.set_value();
   registering.join();
   EXPECT_EQ(running.how().status.error(), errc::timed_out);
   EXPECT_TRUE(made->has_value());
 }
 
 TEST_F(driving, deadlines_hold_while_memory_is_allocated) {
-  std::promise<void> begun, go_on;
-  hooks.map = [&] {
-    begun.set_value();
-    go_on.get_future().wait();
-  };
+  parked at;
+  hooks.map = at.hook();
   transfer running = put({.deadline = 10ms});
   std::thread registering([&] { EXPECT_TRUE(near->allocate_region(64).has_value()); });
-  begun.get_future().wait();
+  at.begun.get_future().wait();
   clock.advance(10ms);
   near->progress();
   near->progress();
   EXPECT_TRUE(running.ready());
-  go_on.set_value();
+  at.go_on.set_value();
   registering.join();
 }
 
 TEST_F(driving, deadlines_hold_while_memory_is_unregistered) {
-  std::promise<void> begun, go_on;
-  hooks.unmap = [&] {
-    begun.set_value();
-    go_on.get_future().wait();
-  };
+  parked at;
+  hooks.unmap = at.hook();
   region mine = near->allocate_region(64).value();
   hooks.unmap = nullptr;
   transfer running = put({.deadline = 10ms});
   std::thread ending([&] { EXPECT_TRUE(mine.deregister().has_value()); });
-  begun.get_future().wait();
+  at.begun.get_future().wait();
   clock.advance(10ms);
   near->progress();
   near->progress();
   EXPECT_TRUE(running.ready());
-  go_on.set_value();
+  at.go_on.set_value();
   ending.join();
 }
 
