@@ -13,7 +13,7 @@ if(NOT TARGET lading_warnings)
   if(LADING_WERROR)
     target_compile_options(lading_warnings INTERFACE -Werror)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # these look through inlined standard containers and are often wrong in g++ 12 and 13
-      target_compile_options(lading_warnings INTERFACE -Wno-error=array-bounds -Wno-error=stringop-overflow -Wno-error=stringop-overread -Wno-maybe-uninitialized
+      target_compile_options(lading_warnings INTERFACE -Wno-error=array-bounds -Wno-error=stringop-overflow -Wno-error=stringop-overread -Wno-error=maybe-uninitialized
                              -Wno-error=restrict -Wno-error=free-nonheap-object -Wno-error=dangling-pointer)
     endif()
   endif()
