@@ -3,9 +3,7 @@
 #include <lading/exchange/store.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <memory>
-#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -316,63 +314,12 @@ TEST_F(stores, two_clients_see_the_same_values) {
   EXPECT_EQ(other->stats().value().clients, 1u) << "it has said goodbye";
 }
 
-TEST_F(stores, more_clients_than_there_is_room_for_are_not_let_in) {
-  serve({.memory = small_slabs, .max_clients = 1});
-  auto one = client();
-  EXPECT_EQ(client_type::connect(loopback::create().value(), server->address(), quiet()).error(), errc::timed_out);
-  one.reset();
-  EXPECT_TRUE(client_type::connect(loopback::create().value(), server->address(), quiet()).has_value());
-}
-
 TEST_F(stores, a_client_may_ask_for_more_slots_than_it_gets) {
   serve({.memory = small_slabs, .slots_per_client = 1});
   auto how = quiet();
   how.channel.slots = 10;
   auto one = client_type::connect(loopback::create().value(), server->address(), how).value();
   EXPECT_EQ(count_ok(one->put_batch(keys(50), std::vector<tensor>(50, numbers(100, 2)))), 50u);
-}
-
-/// A transport that does not reach one of its peers before it is told to give up.
-struct reluctant : loopback {
-  struct fate {
-    std::vector<std::byte> unreachable;
-    std::atomic<int> waiting{0};
-    std::atomic<bool> given_up{false};
-  };
-  explicit reluctant(fate& shared) : loopback(loopback::create().value()), told(&shared) {}
-  result<peer_id> connect(bytes_view address, std::chrono::nanoseconds timeout = 10s) {
-    if (std::ranges::equal(address, told->unreachable)) {
-      ++told->waiting;
-      while (!told->given_up) std::this_thread::sleep_for(1ms);
-      --told->waiting;
-      return fail(errc::timed_out);
-    }
-    return loopback::connect(address, timeout);
-  }
-  fate* told;
-};
-
-TEST_F(stores, a_client_that_cannot_be_reached_keeps_no_other_waiting) {
-  using reluctant_server = store_server<reluctant, select_always>;
-  reluctant::fate told;
-  auto unreachable = loopback::create().value();
-  told.unreachable = unreachable.address().value();
-  auto only = reluctant_server::create(reluctant(told), {.memory = small_slabs}).value();
-  auto how = quiet();
-  how.channel.idle = [](void* served) { static_cast<reluctant_server*>(served)->progress(); };
-  how.channel.idle_context = only.get();
-  auto known = client_type::connect(loopback::create().value(), only->address(), how).value();
-  how.channel.connect_time = 50ms;
-  how.channel.reconnects = 1;
-  EXPECT_EQ(client_type::connect(std::move(unreachable), only->address(), how).error(), errc::timed_out);
-  EXPECT_EQ(told.waiting.load(), 1) << "the server has not given it up";
-  EXPECT_EQ(count_ok(known->put_batch(keys(3), std::vector<tensor>(3, numbers(100, 0)))), 3u) << "but serves those it knows";
-  how.channel.connect_time = 10s;
-  auto late = client_type::connect(loopback::create().value(), only->address(), how);
-  ASSERT_TRUE(late.has_value()) << "and those that come";
-  EXPECT_EQ(count_ok((*late)->get_batch<tensor>(keys(3))), 3u);
-  EXPECT_EQ(told.waiting.load(), 1);
-  told.given_up = true;
 }
 
 /// A transport that keeps what it gets with it until it is let go, so that transfers end before their bytes come.

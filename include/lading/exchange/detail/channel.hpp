@@ -277,7 +277,8 @@ class channel {
     for (;;) {
       if (sent) sent = await(mine, what, until);
       if (sent || (is_doubtful(sent.error().code()) && ++doubts >= most_doubts)) return sent;
-      note(sent.error().code(), mine.connection);
+      // A server that has forgotten this client has no slots for it.
+      note(sent.error() == errc::not_registered ? errc::peer_lost : sent.error().code(), mine.connection);
       settle(mine, until);
       if (!is_transient(sent.error().code()) || clock::now() >= until) return sent;
       if (!pause(pauses, until)) return sent;

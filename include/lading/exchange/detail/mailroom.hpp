@@ -66,7 +66,8 @@ class mailroom {
         if (slot < protocol::lobby_slots) greet(slot, arrived.sender);
         continue;
       }
-      const auto found = std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& each) { return each->endpoint == arrived.sender; });
+      const auto found =
+          std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& each) { return each->proven && each->endpoint == arrived.sender; });
       if (found != sessions_.end() && slot != welcome_slot && slot < (*found)->slots.size()) look(std::shared_ptr<session>(*found), slot);
     }
     return taken;
@@ -204,31 +205,45 @@ class mailroom {
   /// Goes on with the clients whom the dialer has reached, or not; returns how many these are.
   std::size_t end_dials() {
     std::size_t ended = 0;
-    for (const auto& client : sessions_) {
+    for (std::size_t i = 0; i < sessions_.size();) {
+      const std::shared_ptr<session> client = sessions_[i];
+      ++i;
       if (client->dialing == nullptr || !dialer_.is_done(*client->dialing)) continue;
       ++ended;
       const auto peer = dialer_.take(*std::exchange(client->dialing, nullptr));
       const std::uint64_t hello = std::exchange(client->hello, 0);
-      if (!peer) {
-        drop_answers(*client);
-      } else if (!enter(*client, *peer)) {
+      if (peer && enter(*client, *peer)) {
+        if (hello != 0) welcome(*client, hello);
+      } else if (client->proven) {
         leave(*client);
         drop_answers(*client);
-      } else if (hello != 0) {
-        welcome(*client, hello);
+      } else {
+        forget(client);  // whoever it was has only said that it is there
+        --i;
       }
     }
     return ended;
   }
 
+  /// The address is the client's word; that the hello came from there is the transport's: a session belongs to the endpoint that began it.
   [[nodiscard]] bool enter(session& client, peer_id peer) {
     client.peer = peer;
-    const auto answers = transport_.import_region(peer, client.answers_descriptor);
     const auto who = transport_.peer_identity(peer);
-    if (!answers || !who) return false;
+    if (!who || who->endpoint != client.endpoint) return false;
+    const auto answers = transport_.import_region(peer, client.answers_descriptor);
+    if (!answers || !(client.proven || set_aside(client))) return false;
     client.answers = *answers;
-    client.endpoint = who->endpoint;
-    client.connected = true;
+    client.connected = client.proven = true;
+    return true;
+  }
+
+  /// Memory for the client's requests and their answers.
+  [[nodiscard]] bool set_aside(session& client) {
+    auto requests = transport_.allocate_region(client.slots.size() * client.slot_size);
+    auto outgoing = transport_.allocate_region(client.slots.size() * client.slot_size);
+    if (!requests || !outgoing) return false;
+    client.requests = std::move(*requests);
+    client.outgoing = std::move(*outgoing);
     return true;
   }
 
@@ -244,12 +259,11 @@ class mailroom {
     if (!said || said->slots == 0 || said->slot_size < protocol::least_slot || said->slot_size > limits_.slot_size || said->slot_size % 64 != 0)
       return;
     const std::uint64_t number = message_.head.sender, sequence = message_.head.sequence;
-    auto found = std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& each) { return each->client == number; });
+    auto found =
+        std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& each) { return each->client == number && each->endpoint == sender; });
     if (found == sessions_.end()) {
       if (sessions_.size() >= limits_.clients && !make_room()) return;
-      auto fresh = admit(number, *said);
-      if (fresh == nullptr) return;
-      sessions_.push_back(std::move(fresh));
+      sessions_.push_back(admit(number, sender, *said));
       found = sessions_.end() - 1;
     }
     session& client = **found;
@@ -259,15 +273,12 @@ class mailroom {
     client.address = said->address;
     client.answers_descriptor = said->answers;
     client.hello = sequence;
-    client.from = sender;
     client.tried = {};
     dial(client);
   }
 
   /// The client that said hello has been reached.
   void welcome(session& client, std::uint64_t sequence) {
-    // The address is the client's word; that the hello came from there is the transport's.
-    if (client.endpoint != client.from) return leave(client);
     auto requests = transport_.export_region(client.requests);
     if (!requests) return;
     client.slots[welcome_slot].last = sequence;
@@ -278,26 +289,25 @@ class mailroom {
                              .transfer_time = limits_.transfer_time});
   }
 
-  [[nodiscard]] std::shared_ptr<session> admit(std::uint64_t number, const protocol::hello& said) {
+  [[nodiscard]] std::shared_ptr<session> admit(std::uint64_t number, std::uint64_t sender, const protocol::hello& said) const {
     auto fresh = std::make_shared<session>();
-    const std::size_t slots = std::min<std::size_t>(said.slots, limits_.slots);
     fresh->client = number;
+    fresh->endpoint = sender;
     fresh->slot_size = said.slot_size;
-    fresh->slots.resize(slots + 1);
-    auto requests = transport_.allocate_region((slots + 1) * said.slot_size);
-    auto outgoing = transport_.allocate_region((slots + 1) * said.slot_size);
-    if (!requests || !outgoing) return nullptr;
-    fresh->requests = std::move(*requests);
-    fresh->outgoing = std::move(*outgoing);
+    fresh->slots.resize(std::min<std::size_t>(said.slots, limits_.slots) + 1);
     return fresh;
   }
 
-  /// Forgets the client that has been silent longest, where that was long.
+  /// Forgets one that was never reached, else a client that has nothing under way and has been silent for long; of several the one that was heard of
+  /// longest ago. Who says hello, and no more, takes the place of no client that is at work.
   [[nodiscard]] bool make_room() {
-    const auto oldest = std::min_element(sessions_.begin(), sessions_.end(), [](const auto& a, const auto& b) { return a->seen < b->seen; });
-    if ((*oldest)->jobs != 0 || clock::now() - (*oldest)->seen < limits_.patience) return false;
-    forget(std::shared_ptr<session>(*oldest));
-    return true;
+    std::shared_ptr<session> least;
+    for (const auto& each : sessions_) {
+      if (each->proven && (each->jobs != 0 || clock::now() - each->seen < limits_.patience)) continue;
+      if (least == nullptr || std::pair(each->proven, each->seen) < std::pair(least->proven, least->seen)) least = each;
+    }
+    if (least != nullptr) forget(least);
+    return least != nullptr;
   }
 
   Transport& transport_;

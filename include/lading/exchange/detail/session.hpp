@@ -28,15 +28,16 @@ struct request_slot {
 template <class Dial>
 struct session {
   std::uint64_t client = 0;    // its random number
-  std::uint64_t endpoint = 0;  // of its present connection
+  std::uint64_t endpoint = 0;  // from which it said hello
   peer_id peer{};
   bool connected = false;
-  std::shared_ptr<Dial> dialing;      // while it is being connected to
-  std::uint64_t hello = 0, from = 0;  // sequence and endpoint of the hello that is to be answered then; 0 = none is
-  bool gone = false;                  // has said goodbye, or was forgotten
+  bool proven = false;            // was reached where it said that it is
+  std::shared_ptr<Dial> dialing;  // while it is being connected to
+  std::uint64_t hello = 0;        // sequence of the hello that is to be answered then; 0 = none is
+  bool gone = false;              // has said goodbye, or was forgotten
   remote_region_id answers{};
   std::vector<std::byte> address, answers_descriptor;
-  region requests, outgoing;
+  region requests, outgoing;  // of a proven one
   std::uint32_t slot_size = 0;
   std::vector<request_slot> slots;                            // the last one is that of the welcome
   std::unordered_map<std::string, remote_region_id> imports;  // by descriptor
