@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <exchange/keeps_gets.hpp>
 #include <exchange/store_samples.hpp>
 #include <lading/exchange/client.hpp>
 #include <lading/exchange/server.hpp>
@@ -18,6 +19,7 @@ namespace store_test {
 
 using namespace std::chrono_literals;
 using store_conformance::count_ok;
+using store_conformance::keeps_gets;
 using store_conformance::keys;
 using store_conformance::numbers;
 using store_conformance::record;
@@ -321,49 +323,6 @@ TEST_F(stores, a_client_may_ask_for_more_slots_than_it_gets) {
   auto one = client_type::connect(loopback::create().value(), server->address(), how).value();
   EXPECT_EQ(count_ok(one->put_batch(keys(50), std::vector<tensor>(50, numbers(100, 2)))), 50u);
 }
-
-/// A transport that keeps what it gets with it until it is let go, so that transfers end before their bytes come.
-struct keeps_gets final : driver {
-  struct fate {
-    bool keep = false;
-    std::size_t kept = 0;
-  };
-  explicit keeps_gets(fate& shared) : told(shared) {}
-  std::string_view name() const noexcept override { return inner.name(); }
-  lading::capabilities capabilities() const noexcept override {
-    auto can = inner.capabilities();
-    can.concurrent_post = false;
-    return can;
-  }
-  result<void> start(driver_host& host) override { return inner.start(host); }
-  void stop() noexcept override { inner.stop(); }
-  result<std::unique_ptr<driver_connection>> connect(const endpoint_address& address) override { return inner.connect(address); }
-  result<std::unique_ptr<driver_remote>> import_key(driver_connection& peer, const region_descriptor& region) override {
-    return inner.import_key(peer, region);
-  }
-  std::size_t post(batch& work, std::size_t first) noexcept override {
-    if (!told.keep || work.direction() != op::get) return inner.post(work, first);
-    if (!work.durable()) return 0;
-    waiting.push_back({&work.token(), first});
-    ++told.kept;
-    return work.size() - first;
-  }
-  bool notify(driver_connection& peer, std::uint64_t tag, operation& token) noexcept override { return inner.notify(peer, tag, token); }
-  std::size_t progress() noexcept override {
-    std::size_t happened = inner.progress();
-    if (told.keep) return happened;
-    for (const auto& [token, first] : std::exchange(waiting, {})) {
-      batch late(*token);
-      static_cast<void>(inner.post(late, first));
-      ++happened;
-    }
-    return happened;
-  }
-
-  detail::loopback_driver inner{loopback_options{.workers = 1}};
-  fate& told;
-  std::vector<std::pair<operation*, std::size_t>> waiting;
-};
 
 template <class T>
 void fetch_late(stores& test, const T& value) {

@@ -4,12 +4,19 @@
 
 #include <algorithm>
 #include <optional>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <exchange/keeps_gets.hpp>
+#include <lading/exchange/slab.hpp>
 #include <lading/transport/fault_injecting.hpp>
 #include <lading/transports/loopback.hpp>
+
+#if defined(LADING_DETAIL_POISON)
+#include <sanitizer/lsan_interface.h>
+#endif
 
 namespace lading {
 namespace {
@@ -324,6 +331,62 @@ TEST(submitter, its_end_ends_what_was_dropped) {
   }
   two.ours.reset();
   EXPECT_TRUE(watched.expired());
+}
+
+/// Two sides whose transport ends gets before their bytes come, and submissions that were dropped then.
+struct late_sides : sides<endpoint, select_always> {
+  late_sides(store_conformance::keeps_gets::fate& near_fate, store_conformance::keeps_gets::fate& far_fate, std::chrono::nanoseconds close_limit)
+      : sides(make(near_fate), make(far_fate), {.close_limit = close_limit}), told(near_fate) {}
+  /// Returns what the dropped submission keeps.
+  [[nodiscard]] std::weak_ptr<int> drop_quarantined() {
+    told.keep = true;
+    auto kept = std::make_shared<int>(1);
+    std::weak_ptr<int> watched = kept;
+    const exchange_item items[]{item(0, 100, 50)};
+    auto future = ours->submit(items, op::get, {.deadline = 5ms});
+    future.keep(std::move(kept));
+    EXPECT_EQ(future.get()[0].error(), errc::timed_out);
+    EXPECT_TRUE(future.quarantined());
+    return watched;
+  }
+  static endpoint make(store_conformance::keeps_gets::fate& fate) {
+    return endpoint::create(std::make_unique<store_conformance::keeps_gets>(fate), {.drain_limit = 1ms}).value();
+  }
+  store_conformance::keeps_gets::fate& told;
+};
+
+TEST(submitter, its_end_waits_until_the_transport_lets_go) {
+  store_conformance::keeps_gets::fate told, others;
+  late_sides two(told, others, 10s);
+  const auto watched = two.drop_quarantined();
+  two.ours->reap();
+  EXPECT_FALSE(watched.expired());
+  std::thread later([&] {
+    std::this_thread::sleep_for(20ms);
+    told.keep = false;
+  });
+  two.ours.reset();
+  EXPECT_TRUE(watched.expired());
+  EXPECT_EQ(two.near.metrics().released, 1u);
+  EXPECT_TRUE(two.arrived(0, 100, 50));
+  later.join();
+}
+
+TEST(submitter, its_end_frees_nothing_that_may_yet_be_written_and_all_else) {
+  store_conformance::keeps_gets::fate told, others;
+  late_sides two(told, others, 1ms);
+  const auto back = two.drop_quarantined();
+  told.keep = false;
+  while (two.near.metrics().released != 1) two.near.progress();
+#if defined(LADING_DETAIL_POISON)
+  const __lsan::ScopedDisabler meant;
+#endif
+  const auto out = two.drop_quarantined();
+  two.ours.reset();
+  EXPECT_TRUE(back.expired());
+  EXPECT_FALSE(out.expired());
+  told.keep = false;
+  while (two.near.metrics().released != 2) two.near.progress();
 }
 
 TEST(submitter, per_item_results_of_a_batch_that_fails_in_part) {

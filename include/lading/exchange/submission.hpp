@@ -140,7 +140,7 @@ class submission {
   ~submission() {
     if (state_ == nullptr) return;
     settle(*state_, *shared_);  // learns whether all its memory has come back
-    if (state_->open != 0 || (state_->quarantined && !state_->kept.empty())) shared_->orphans.adopt(std::move(state_));
+    if (state_->open != 0 || (!state_->kept.empty() && !is_released(*state_))) shared_->orphans.adopt(std::move(state_));
   }
 
   /// Whether every item has ended. Makes no progress: copies are made by progress() and whatever waits.
@@ -231,6 +231,14 @@ class submission {
     }
     settle(state, shared);
     return state.open == 0;
+  }
+
+  /// Whether all has ended, and the transport has let go of what was kept for it.
+  static bool is_released(const detail::submission_state& state) noexcept {
+    if (state.open != 0) return false;
+    if (!state.quarantined) return true;
+    const auto free = [](const detail::submitted_group& group) { return !group.running || group.running.released(); };
+    return std::all_of(state.groups.begin(), state.groups.end(), free);
   }
 
   static void settle(detail::submission_state& state, shared_part& shared) noexcept {

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <span>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include <lading/exchange/strategy.hpp>
 #include <lading/exchange/submission.hpp>
 #include <lading/transport/concept.hpp>
+#include <lading/transport/time_source.hpp>
 
 namespace lading {
 
@@ -30,13 +33,17 @@ struct submitter_options {
   std::size_t copy_workers = 2;                         ///< threads that share larger local copies, the one that waits included
   worker_pool* pool = nullptr;                          ///< whose threads these are; null = worker_pool::shared()
   std::chrono::nanoseconds deadline{0};                 ///< of a submission that names none; 0 = the endpoint's
+  std::chrono::nanoseconds close_limit =
+      std::chrono::seconds(1);  ///< how long destroying it waits for the transport to let go of what dropped submissions keep
 };
 
 /// Moves items to and from peers, each group by the strategy that the selector chooses, as one future with a result for each item.
 ///
 /// Adjacent slices that follow each other are moved as one, large ones in pieces, tiny ones that follow each other at the peer staged in one; the results are
 /// those of the items as they were given.
-/// Lifetime: the transport and the meter must outlive it; submissions may outlive it, but not the transport.
+/// Lifetime: the transport and the meter must outlive it; submissions may outlive it, but not the transport. Destroying it ends what dropped submissions
+///           left behind. What these keep, and the transport has not let go of within submitter_options::close_limit, is never freed: it may yet be
+///           written.
 /// Threads:  any.
 template <class Transport, class Selector = select_by_process, class Meter = exchange_meter<>>
 class basic_submitter {
@@ -55,19 +62,28 @@ class basic_submitter {
           {.needed = options.stage_below, .available = detail::staging_buffer::size / 2, .what = "slices that are staged are smaller than this"});
     }
     if (options.copy_workers == 0) return fail(errc::invalid_argument, {.needed = 1, .available = 0, .what = "copy_workers counts the caller"});
-    if (options.deadline.count() < 0) return fail(errc::invalid_argument, {.what = "a deadline is not negative"});
+    if (options.deadline.count() < 0 || options.close_limit.count() < 0) {
+      return fail(errc::invalid_argument, {.what = "a deadline or limit is not negative"});
+    }
     return basic_submitter(transport, meter, options, std::move(select));
   }
   basic_submitter(basic_submitter&&) noexcept = default;
   basic_submitter& operator=(basic_submitter&&) noexcept = delete;
   ~basic_submitter() {
     if (shared_ == nullptr) return;
-    for (auto& each : shared_->orphans.take()) {
+    auto dropped = shared_->orphans.take();
+    for (auto& each : dropped) {
       future last(std::move(each), shared_);
       last.cancel();
       last.wait();
-      if (last.quarantined() && !quiescent()) static_cast<void>(last.state_.release());  // the transport may still write what it keeps
-      last.state_.reset();
+      each = std::move(last.state_);
+    }
+    const auto until = later(std::chrono::steady_clock::now(), options_.close_limit);
+    for (auto& each : dropped) {
+      while (!future::is_released(*each) && std::chrono::steady_clock::now() < until) {
+        if (transport_->progress() == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
+      }
+      if (!future::is_released(*each)) static_cast<void>(each.release());
     }
   }
 
@@ -133,7 +149,7 @@ class basic_submitter {
   /// Moves on what dropped submissions left behind. For those who drive the transport themselves; submit does it as well.
   void reap() noexcept {
     for (auto& each : shared_->orphans.take()) {
-      if (!future::advance(*each, *shared_) || (each->quarantined && !quiescent())) shared_->orphans.adopt(std::move(each));
+      if (!future::advance(*each, *shared_) || !future::is_released(*each)) shared_->orphans.adopt(std::move(each));
     }
   }
 

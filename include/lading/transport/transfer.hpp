@@ -58,6 +58,12 @@ class transfer {
     return operation_->completion_;
   }
 
+  /// Whether it has ended and the transport has let go of its memory: at the end at once, but where that was quarantined. Makes no progress.
+  [[nodiscard]] bool released() const noexcept {
+    const auto phase = operation_->phase_.load(std::memory_order_acquire);
+    return phase == operation::phase::released || (phase == operation::phase::ended && !operation_->completion_.quarantined);
+  }
+
   /// Whether slice `index` is known to have arrived whole, once ready().
   [[nodiscard]] bool succeeded(std::size_t index) const noexcept {
     LADING_ASSERT(ready());
