@@ -125,10 +125,9 @@ LADING_ALWAYS_INLINE void copy_run(void* target, const void* source, std::size_t
     std::memcpy(target, source, size);
 }
 
-template <std::size_t Align>
-[[nodiscard]] LADING_ALWAYS_INLINE bool is_aligned(const std::byte* at) noexcept {
+[[nodiscard]] LADING_ALWAYS_INLINE bool is_aligned(std::size_t align, const std::byte* at) noexcept {
   // Safety: the address is only tested.
-  return Align == 1 || reinterpret_cast<std::uintptr_t>(at) % Align == 0;
+  return reinterpret_cast<std::uintptr_t>(at) % align == 0;
 }
 
 inline constexpr const char* misaligned_view =

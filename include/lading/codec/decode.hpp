@@ -22,27 +22,29 @@ template <frame_range Frames>
           .frame_count = std::size(source)};
 }
 
-/// Reads the head by read(head), and sees that there is one and that no frame is left.
-template <class Read>
-[[nodiscard]] bool decode_head(decode_state& state, Read&& read) {
+/// The head, where there is one.
+[[nodiscard]] inline bool take_head(decode_state& state, bytes_view& head) {
   if (state.frame_count == 0) {
     state.fail(errc::truncated, {.needed = 1, .available = 0, .what = "there is no frame, so no head"});
     return false;
   }
-  if (!read(state.frame_at(state.frames, 0))) return false;
-  if (state.next_frame != state.frame_count) {
-    state.fail(
-        errc::trailing_bytes,
-        {.needed = state.next_frame, .available = state.frame_count, .item = state.next_frame, .what = "more frames than the value refers to"});
-    return false;
-  }
+  head = state.frame_at(state.frames, 0);
   return true;
+}
+
+/// Whether the value that was read has used all frames.
+[[nodiscard]] inline bool all_frames_taken(decode_state& state) noexcept {
+  if (state.next_frame == state.frame_count) return true;
+  state.fail(errc::trailing_bytes,
+             {.needed = state.next_frame, .available = state.frame_count, .item = state.next_frame, .what = "more frames than the value refers to"});
+  return false;
 }
 
 /// Reads `value` from all the frames of `state`.
 template <class T>
 [[nodiscard]] bool decode_frames(T& value, decode_state& state) {
-  return decode_head(state, [&](bytes_view head) LADING_FLATTEN_LAMBDA { return decode_whole(value, head, state); });
+  bytes_view head;
+  return take_head(state, head) && decode_whole(value, head, state) && all_frames_taken(state);
 }
 
 template <class T>
@@ -56,7 +58,8 @@ template <class T>
 template <class T>
 [[nodiscard]] result<T> new_value_of_frames(decode_state& state) {
   result<T> made = fail(errc::invalid_value);
-  if (!decode_head(state, [&](bytes_view head) { return make_whole(made, head, state); })) made = fail(state.failed);
+  bytes_view head;
+  if (!take_head(state, head) || !make_whole(made, head, state) || !all_frames_taken(state)) made = fail(state.failed);
   return made;
 }
 

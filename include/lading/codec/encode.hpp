@@ -28,6 +28,14 @@ template <class T>
   return size;
 }
 
+/// Whether a write that ended at `end` filled the head.
+[[nodiscard]] inline result<void> written_head(const std::byte* end, bytes_span head, const encode_state& state) {
+  if (end == head.data() + head.size() && !state.has_failed) [[likely]]
+    return {};
+  if (end == nullptr && state.failed.code() != errc::buffer_too_small) return fail(state.failed);
+  return fail(errc::invalid_argument, {.needed = head.size(), .what = "the value changed while it was being encoded"});
+}
+
 /// Writes the head that plan_frames measured with the same options; `head` has its size.
 ///
 /// Errors: invalid_argument where the value no longer is what was measured (another thread, or a codec<T>::to that is not a function of
@@ -36,11 +44,7 @@ template <class T>
 [[nodiscard]] result<void> write_head(const T& value, const encode_options& options, bytes_span head) {
   encode_state state{.options = options};
   const writer<true> out{head.data(), head.data() + head.size(), &state, max_encode_depth};
-  const std::byte* const end = put(head.data(), out, value);
-  if (end == out.end && !state.has_failed) [[likely]]
-    return {};
-  if (end == nullptr && state.failed.code() != errc::buffer_too_small) return fail(state.failed);
-  return fail(errc::invalid_argument, {.needed = head.size(), .what = "the value changed while it was being encoded"});
+  return written_head(put(head.data(), out, value), head, state);
 }
 
 }  // namespace detail
@@ -58,22 +62,9 @@ template <class T>
     std::vector<detail::payload> payloads;
     const result<std::size_t> size = detail::plan_frames(value, options, payloads);
     if (!size) return fail(size.error());
-    frames made = detail::frames_builder::make();
-    result<aligned_buffer> head = aligned_buffer::allocate(*size);
-    if (!head) return fail(head.error());
-    if (const auto written = detail::write_head(value, options, *head); !written) return fail(written.error());
-    detail::frames_builder::head(made) = std::move(*head);
-    detail::frames_builder::add(made, bytes_view{detail::frames_builder::head(made)});
-    for (const detail::payload& item : payloads) {
-      if (item.contiguous()) {
-        detail::frames_builder::add(made, {item.data, item.size});
-        continue;
-      }
-      result<aligned_buffer> copy = aligned_buffer::allocate(item.size);
-      if (!copy) return fail(copy.error());
-      item.gather(item.source, copy->data(), 0, item.size);
-      detail::frames_builder::adopt(made, std::move(*copy));
-    }
+    result<frames> made = detail::frames_builder::make(*size, payloads);
+    if (!made) return made;
+    if (const auto written = detail::write_head(value, options, detail::frames_builder::head(*made)); !written) return fail(written.error());
     return made;
   }
   LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.what = "the list of frames could not be allocated"}))

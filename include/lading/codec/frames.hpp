@@ -5,8 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include <lading/codec/cursor.hpp>
 #include <lading/core/bytes.hpp>
 #include <lading/core/config.hpp>
+#include <lading/core/result.hpp>
 #include <lading/memory/aligned_buffer.hpp>
 
 namespace lading {
@@ -49,13 +51,28 @@ template <>
 inline constexpr bool lists_own_bytes<frames> = true;
 
 struct frames_builder {
-  static frames make() { return {}; }
-  static aligned_buffer& head(frames& made) noexcept { return made.head_; }
-  static void add(frames& made, bytes_view frame) { made.views_.push_back(frame); }
-  static void adopt(frames& made, aligned_buffer&& owned) {
-    made.views_.push_back(bytes_view{owned});
-    made.gathered_.push_back(std::move(owned));
+  /// Frames with a head of this size, still to be written, and these payloads: borrowed where they are contiguous, else gathered.
+  [[nodiscard]] static result<frames> make(std::size_t head_size, const std::vector<payload>& payloads) {
+    frames made;
+    result<aligned_buffer> head = aligned_buffer::allocate(head_size);
+    if (!head) return fail(head.error());
+    made.head_ = std::move(*head);
+    made.views_.reserve(1 + payloads.size());
+    made.views_.push_back(bytes_view{made.head_});
+    for (const payload& item : payloads) {
+      if (item.contiguous()) {
+        made.views_.push_back({item.data, item.size});
+        continue;
+      }
+      result<aligned_buffer> copy = aligned_buffer::allocate(item.size);
+      if (!copy) return fail(copy.error());
+      item.gather(item.source, copy->data(), 0, item.size);
+      made.views_.push_back(bytes_view{*copy});
+      made.gathered_.push_back(std::move(*copy));
+    }
+    return made;
   }
+  [[nodiscard]] static bytes_span head(frames& made) noexcept { return made.head_; }
 };
 
 }  // namespace detail

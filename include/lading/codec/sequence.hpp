@@ -329,7 +329,7 @@ struct wire<T, kind::view> : sequence_writing<T> {
       bytes_view frame;
       if (!base::take_elements(at, in, frame)) return nullptr;
       const reader within{frame.data(), frame.data() + frame.size(), in.state, in.depth};
-      if (!is_aligned<alignof(element)>(frame.data())) return within.fail(errc::misaligned, frame.data(), misaligned_view);
+      if (!is_aligned(alignof(element), frame.data())) return within.fail(errc::misaligned, frame.data(), misaligned_view);
       return borrow(value, frame.data(), frame.size() / sizeof(element), within) ? at : nullptr;
     }
   }

@@ -16,14 +16,21 @@
 namespace lading {
 namespace detail {
 
-template <class T>
-LADING_COLD failure encode_failure(const encode_state& state, const T& value, std::size_t available);
+[[nodiscard]] LADING_COLD inline failure target_too_small(const encode_state& state, std::size_t needed, std::size_t available) noexcept {
+  return fail(
+      errc::buffer_too_small,
+      {.needed = needed, .available = available, .offset = state.failed.details().offset, .what = "pass a target of encoded_size(value) bytes"});
+}
 
-/// Runs a read; an allocation that fails becomes no_memory.
-template <class Read>
-[[nodiscard]] LADING_ALWAYS_INLINE bool guarded(decode_state& state, Read&& read) {
-  LADING_TRY { return read(); }
-  LADING_CATCH_BAD_ALLOC(state.fail(errc::no_memory, {.what = "a container could not allocate"}))
+/// The bytes of a stream that did not fit.
+template <class T>
+[[nodiscard]] LADING_COLD std::size_t missed_size(const T& value) {
+  encode_state state;
+  return measure(0, planner<false>{&state, max_encode_depth}, value);
+}
+
+LADING_COLD inline bool out_of_memory(decode_state& state) noexcept {
+  state.fail(errc::no_memory, {.what = "a container could not allocate"});
   return false;
 }
 
@@ -37,30 +44,33 @@ template <class Read>
   return false;
 }
 
-/// Whether the views in a T may point into `source`.
-template <class T>
-[[nodiscard]] LADING_ALWAYS_INLINE bool can_borrow(bytes_view source, decode_state& state) noexcept {
-  if (is_aligned<borrowed_align<T>>(source.data())) [[likely]]
+/// Whether views of this alignment may point into `source`.
+[[nodiscard]] LADING_ALWAYS_INLINE bool can_borrow(std::size_t align, bytes_view source, decode_state& state) noexcept {
+  if (is_aligned(align, source.data())) [[likely]]
     return true;
-  state.fail(errc::misaligned, {.needed = borrowed_align<T>, .what = misaligned_view});
+  state.fail(errc::misaligned, {.needed = align, .what = misaligned_view});
   return false;
 }
 
-/// Reads `value` from a whole stream or head.
+/// Reads `value` from a whole stream or head. One function for all that decode a T: most of a T's code is here.
 template <class T>
-[[nodiscard]] LADING_ALWAYS_INLINE bool decode_whole(T& value, bytes_view source, decode_state& state) {
+[[nodiscard]] LADING_NOINLINE bool decode_whole(T& value, bytes_view source, decode_state& state) {
   const reader in{source.data(), source.data() + source.size(), &state, state.limits.max_depth};
-  if (!can_borrow<T>(source, state)) [[unlikely]]
+  if (!can_borrow(borrowed_align<T>, source, state)) [[unlikely]]
     return false;
-  return guarded(state, [&]() LADING_FLATTEN_LAMBDA { return consumed(get(source.data(), in, value), in); });
+  LADING_TRY { return consumed(get(source.data(), in, value), in); }
+  LADING_CATCH_BAD_ALLOC(return out_of_memory(state))
 }
 
 /// The same for a T without a default constructor, which its codec<T> makes.
 template <class T>
-[[nodiscard]] bool make_whole(result<T>& made, bytes_view source, decode_state& state) {
+[[nodiscard]] LADING_NOINLINE bool make_whole(result<T>& made, bytes_view source, decode_state& state) {
   const reader in{source.data(), source.data() + source.size(), &state, state.limits.max_depth};
-  if (!can_borrow<T>(source, state)) return false;
-  return guarded(state, [&] { return consumed(get_new<T>(source.data(), in, [&](T&& value) { return made = std::move(value), true; }), in); });
+  if (!can_borrow(borrowed_align<T>, source, state)) return false;
+  LADING_TRY {
+    return consumed(get_new<T>(source.data(), in, [&](T&& value) { return made = std::move(value), true; }), in);
+  }
+  LADING_CATCH_BAD_ALLOC(return out_of_memory(state))
 }
 
 /// The T that a whole stream or head holds, made in the result: it may be too large for a second one on the stack. (A function of its own,
@@ -123,8 +133,10 @@ template <class T>
   std::byte* const begin = target.data() != nullptr ? target.data() : &nothing;  // a null position would stand for an error
   const detail::writer<false> out{begin, begin + target.size(), &state, detail::max_encode_depth};
   const std::byte* const end = detail::put(begin, out, value);
-  if (end == nullptr) [[unlikely]]
-    return detail::encode_failure(state, value, target.size());
+  if (end == nullptr) [[unlikely]] {
+    if (state.failed.code() != errc::buffer_too_small) return fail(state.failed);
+    return detail::target_too_small(state, detail::missed_size(value), target.size());
+  }
   return static_cast<std::size_t>(end - begin);
 }
 
@@ -173,14 +185,5 @@ result<T> decode_from(Source&&, const decode_limits& = {}) = delete;  // lading:
 template <class T, class Source>
   requires(detail::borrows<T> && detail::owning_temporary<Source> && std::convertible_to<Source, bytes_view>)
 result<void> decode_into(T&, Source&&, const decode_limits& = {}) = delete;  // lading: the views in T would outlive the temporary that they borrow
-
-template <class T>
-failure detail::encode_failure(const encode_state& state, const T& value, std::size_t available) {
-  if (state.failed.code() != errc::buffer_too_small) return failure(state.failed);
-  return fail(errc::buffer_too_small, {.needed = encoded_size(value),
-                                       .available = available,
-                                       .offset = state.failed.details().offset,
-                                       .what = "pass a target of encoded_size(value) bytes"});
-}
 
 }  // namespace lading

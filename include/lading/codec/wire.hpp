@@ -81,70 +81,65 @@ struct reaches {
 template <class T>
 inline constexpr bool recursive = closes_circles<T> && reaches<T>::within(typename wire_of<T>::parts{});
 
-enum class property { borrows, owns_payload, gathers };
+/// What a type and all its parts have together.
+struct part_traits {
+  bool borrows = false, owns_payload = false, gathers = false;
+  std::size_t borrowed_align = 1;
 
-template <property Property, class... Seen>
-struct any_part {
-  template <class T>
-  static consteval bool holds() {
-    using Type = std::remove_cv_t<T>;
-    if constexpr ((std::is_same_v<Type, Seen> || ...))
-      return false;
-    else if constexpr (Property == property::borrows && requires { requires wire<Type>::borrows; })
-      return true;
-    else if constexpr (Property == property::owns_payload && requires { requires wire<Type>::owns_payload; })
-      return true;
-    else if constexpr (Property == property::gathers && requires { requires wire<Type>::gathers; })
-      return true;
-    else if constexpr (closes_circles<Type>)
-      return any_part<Property, Type, Seen...>::within(typename wire<Type>::parts{});
-    else
-      return within(typename wire<Type>::parts{});
-  }
-  template <class... Parts>
-  static consteval bool within(type_list<Parts...>) {
-    return (holds<Parts>() || ...);
+  constexpr void add(const part_traits& other) noexcept {
+    borrows |= other.borrows;
+    owns_payload |= other.owns_payload;
+    gathers |= other.gathers;
+    if (other.borrowed_align > borrowed_align) borrowed_align = other.borrowed_align;
   }
 };
 
-/// A decoded T points into the buffer that it was decoded from.
-template <class T>
-inline constexpr bool borrows = any_part<property::borrows>::template holds<T>();
-
-/// Frames encoded from a T may point into the T.
-template <class T>
-inline constexpr bool owns_payload = any_part<property::owns_payload>::template holds<T>();
-
-/// Planning a T keeps pointers to views inside the T (tensors that are gathered later), not only to what they view.
-template <class T>
-inline constexpr bool gathers = any_part<property::gathers>::template holds<T>();
-
 template <class... Seen>
-struct borrowed {
+struct traits_of {
   template <class T>
-  static consteval std::size_t alignment() {
+  static consteval part_traits whole() {
     using Type = std::remove_cv_t<T>;
     if constexpr ((std::is_same_v<Type, Seen> || ...)) {
-      return 1;
-    } else if constexpr (requires { wire<Type>::borrowed_align; }) {
-      return wire<Type>::borrowed_align;
-    } else if constexpr (closes_circles<Type>) {
-      return borrowed<Type, Seen...>::within(typename wire<Type>::parts{});
+      return {};
     } else {
-      return within(typename wire<Type>::parts{});
+      part_traits found;
+      if constexpr (requires { wire<Type>::borrows; }) found.borrows = wire<Type>::borrows;
+      if constexpr (requires { wire<Type>::owns_payload; }) found.owns_payload = wire<Type>::owns_payload;
+      if constexpr (requires { wire<Type>::gathers; }) found.gathers = wire<Type>::gathers;
+      if constexpr (requires { wire<Type>::borrowed_align; }) found.borrowed_align = wire<Type>::borrowed_align;
+      if constexpr (closes_circles<Type>)
+        found.add(traits_of<Type, Seen...>::within(typename wire<Type>::parts{}));
+      else
+        found.add(within(typename wire<Type>::parts{}));
+      return found;
     }
   }
   template <class... Parts>
-  static consteval std::size_t within(type_list<Parts...>) {
-    std::size_t largest = 1;
-    ((largest = alignment<Parts>() > largest ? alignment<Parts>() : largest), ...);
-    return largest;
+  static consteval part_traits within(type_list<Parts...>) {
+    part_traits found;
+    (found.add(whole<Parts>()), ...);
+    return found;
   }
 };
 
+template <class T>
+inline constexpr part_traits traits = traits_of<>::template whole<T>();
+
+/// A decoded T points into the buffer that it was decoded from.
+template <class T>
+inline constexpr bool borrows = traits<T>.borrows;
+
+/// Frames encoded from a T may point into the T.
+template <class T>
+inline constexpr bool owns_payload = traits<T>.owns_payload;
+
+/// Planning a T keeps pointers to views inside the T (tensors that are gathered later), not only to what they view.
+template <class T>
+inline constexpr bool gathers = traits<T>.gathers;
+
 /// The alignment that a stream's beginning needs for the views in T. Arrays are aligned from there, so it is checked once.
 template <class T>
-inline constexpr std::size_t borrowed_align = borrowed<>::template alignment<T>();
+inline constexpr std::size_t borrowed_align = traits<T>.borrowed_align;
 
 /// How much code one T expands to: fields of variable size, counted through nested structs. Large structs are not merged into their callers.
 template <class T, std::size_t Depth = 0>

@@ -15,15 +15,19 @@
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
-#define LADING_ALWAYS_INLINE [[gnu::always_inline]] inline
-#define LADING_FLATTEN_LAMBDA __attribute__((always_inline))
 #define LADING_COLD [[gnu::cold, gnu::noinline]]
 #define LADING_NOINLINE [[gnu::noinline]]
 #else
-#define LADING_ALWAYS_INLINE inline
-#define LADING_FLATTEN_LAMBDA
 #define LADING_COLD
 #define LADING_NOINLINE
+#endif
+
+#if defined(__OPTIMIZE__)  // merging without optimising only makes code that is slower to compile and deeper on the stack
+#define LADING_ALWAYS_INLINE [[gnu::always_inline]] inline
+#define LADING_FLATTEN_LAMBDA __attribute__((always_inline))
+#else
+#define LADING_ALWAYS_INLINE inline
+#define LADING_FLATTEN_LAMBDA
 #endif
 
 // clang-format off

@@ -262,7 +262,7 @@ struct wire_jagged {
     return value.assign(shape.type, shape.shape(), items, rows);
   }
   static result<void> assign(jagged_view& value, const wire_shape& shape, bytes_view items, bytes_view rows) {
-    if (!is_aligned<alignof(std::int64_t)>(rows.data())) return fail(errc::misaligned, {.needed = alignof(std::int64_t), .what = misaligned_view});
+    if (!is_aligned(alignof(std::int64_t), rows.data())) return fail(errc::misaligned, {.needed = alignof(std::int64_t), .what = misaligned_view});
     if (rows.size() % sizeof(std::int64_t) != 0) return fail(errc::invalid_value, {.available = rows.size(), .what = "offsets are 8 bytes each"});
     tensor_view values;
     if (auto assigned = values.assign(shape.type, shape.shape(), items); !assigned) return assigned;
