@@ -11,14 +11,28 @@
 
 namespace lading::detail {
 
-/// Registered bytes in one piece: of the slab, of a buffer of their own, or of the user.
+/// Registered bytes in one piece: of the slab, of a buffer of their own, or of the user. Their registration always ends before their owner goes.
 struct registered_bytes {
+  registered_bytes() = default;
+  registered_bytes(registered_bytes&&) noexcept = default;
+  registered_bytes& operator=(registered_bytes&& other) noexcept {
+    registered = std::move(other.registered);  // before the owner
+    owner = std::move(other.owner);
+    lease = std::move(other.lease);
+    bytes = other.bytes;
+    region = other.region;
+    offset = other.offset;
+    descriptor = other.descriptor;
+    return *this;
+  }
+  ~registered_bytes() = default;
+
   bytes_span bytes;
   region_id region{};
   std::uint64_t offset = 0;
   bytes_view descriptor;
 
-  std::shared_ptr<void> owner;  // of bytes that nobody else keeps; outlives their registration
+  std::shared_ptr<void> owner;  // of bytes that nobody else keeps
   registration registered;
   slab_lease lease;
 

@@ -190,7 +190,6 @@ class typed_calls {
 
   /// Memory for a value that belongs into `target`: that itself where it is worth registering. The owner, if there is one, is kept with it.
   [[nodiscard]] result<registered_bytes*> land(landing& where, bytes_span target, std::shared_ptr<void> owner = nullptr) {
-    where.memory.registered = registration();  // of an earlier attempt: before its owner goes
     where.memory = memory_.if_registered(target);
     where.target = target;
     where.owner = std::move(owner);
@@ -215,7 +214,6 @@ class typed_calls {
   [[nodiscard]] static bool is_staged(const landing& where) noexcept { return where.memory.bytes.data() != where.target.data(); }
 
   [[nodiscard]] result<registered_bytes*> land_anywhere(landing& where, const protocol::meta& meta) {
-    where.memory.registered = registration();  // of an earlier attempt: before its owner goes
     auto made = memory_.room(meta.size);
     if (!made) return fail(made.error());
     where.memory = std::move(*made);
