@@ -12,6 +12,7 @@
 // a member `std::unique_ptr<lading::conformance::foreign_peer> spawn_peer(std::size_t region_size)` that starts a peer in a process of its own.
 // With `static constexpr bool shares_regions = true` the suite's regions are allocated, and those of a stopped peer can be reached; a function
 // `static std::string unavailable()` says what the host lacks, and nothing where it lacks nothing.
+// LADING_CONFORMANCE_QUICK in the environment asks for small sizes and few rounds, for slow hosts.
 // A case that the transport's capabilities or the rig exclude reports skipped, with the reason. The tests are named mine.<case>.
 
 #include <transport/conformance/data.hpp>

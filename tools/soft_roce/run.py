@@ -2,10 +2,10 @@
 # Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 """Runs test programs in a guest with a RoCE device: Debian's kernel, rdma_rxe, under qemu's own emulation. Nothing of the host is changed.
 
-  run.py --kernel DIR [--log FILE] [--limit SECONDS] [--strict] PROGRAM...
+  run.py --kernel DIR [--log FILE] [--limit SECONDS] [--quick] [--strict] PROGRAM...
 
 DIR holds an unpacked linux-image package. Prints each program's own summary, its failures and figures, then one line. Where the host lacks what this
-needs it prints "skipped: " and the reason; with --strict that is a failure.
+needs it prints "skipped: " and the reason; with --strict that is a failure. With --quick it runs the parts that programs.sh chooses, and no benchmark.
 """
 
 import argparse
@@ -113,12 +113,14 @@ class Archive:
         target.write_bytes(b"".join(self.parts))
 
 
-def build_archive(kernel, programs, folder):
+def build_archive(kernel, programs, folder, quick):
     archive = Archive()
     for path in ("dev", "proc", "sys", "tmp"):
         archive.folder(path)
     archive.file("init", (HERE / "init.sh").read_bytes())
     archive.file("etc/programs.sh", (HERE / "programs.sh").read_bytes())
+    if quick:
+        archive.file("etc/quick", b"")
     modules = module_files(kernel)
     archive.file("etc/modules", "".join(name + "\n" for name, _ in modules).encode())
     for name, data in modules:
@@ -166,11 +168,14 @@ def main():
     arguments.add_argument("--kernel", required=True)
     arguments.add_argument("--log")
     arguments.add_argument("--limit", type=float, default=540)
+    arguments.add_argument("--quick", action="store_true")
     arguments.add_argument("--strict", action="store_true")
     arguments.add_argument("programs", nargs="*")
     options = arguments.parse_args()
     start = time.monotonic()
     totals = dict.fromkeys(COUNTS, 0)
+    if options.quick:
+        options.programs = [each for each in options.programs if not each.endswith("_bench")]
     running, since, ended, bad, over, tests, text = None, 0.0, [], [], False, 0, []
     try:
         if platform.machine() != "x86_64":
@@ -182,7 +187,7 @@ def main():
         if not glob.glob(os.path.join(options.kernel, "boot/vmlinuz-*")):
             raise Missing(f"there is no kernel in {options.kernel}: ./dev soft-roce gets Debian's")
         with tempfile.TemporaryDirectory() as folder:
-            initramfs = build_archive(options.kernel, options.programs, pathlib.Path(folder))
+            initramfs = build_archive(options.kernel, options.programs, pathlib.Path(folder), options.quick)
             with open(options.log or os.devnull, "w", encoding="utf-8") as log:
                 for line in boot(options.kernel, initramfs, options.limit, log):
                     if line.startswith("@@ begin "):

@@ -9,10 +9,12 @@ namespace lading::conformance {
 
 /// A near endpoint, and a far one in a process of its own.
 struct process_pair {
-  static constexpr std::size_t size = std::size_t{8} << 20;
-
   explicit process_pair(const any_rig& rig)
-      : memory(size), far(rig.spawn_peer(size)), near(rig.make({}).value()), near_region(near.register_region(memory.bytes()).value()) {
+      : size(std::min(rig.largest_slice, std::size_t{8} << 20)),
+        memory(size),
+        far(rig.spawn_peer(size)),
+        near(rig.make({}).value()),
+        near_region(near.register_region(memory.bytes()).value()) {
     to_far = near.connect(far->address()).value();
     far_import = near.import_region(to_far, far->descriptor()).value();
   }
@@ -25,6 +27,7 @@ struct process_pair {
     return running->wait();
   }
 
+  std::size_t size;
   guarded_memory memory;
   std::unique_ptr<foreign_peer> far;
   any_transport near;

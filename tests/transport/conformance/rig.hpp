@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -32,6 +33,9 @@ inline constexpr bool sanitized = false;
 #else
 inline constexpr bool sanitized = false;
 #endif
+
+/// Whether LADING_CONFORMANCE_QUICK asks for small sizes and few rounds, as on emulated hardware.
+inline const bool quick = std::getenv("LADING_CONFORMANCE_QUICK") != nullptr;
 
 /// A peer in another process: an endpoint with one region, filled with zeros, that makes progress until told otherwise.
 class foreign_peer {
@@ -65,6 +69,11 @@ struct any_rig {
     if (sanitized) {
       made.largest_slice = std::min(made.largest_slice, std::size_t{8} << 20);
       made.connection_cycles = std::min<std::size_t>(made.connection_cycles, 1'000);
+    }
+    if (quick) {
+      made.largest_slice = std::min(made.largest_slice, std::size_t{1} << 20);
+      made.many_slices = std::min<std::size_t>(made.many_slices, 3'000);
+      made.connection_cycles = std::min<std::size_t>(made.connection_cycles, 12);
     }
     return made;
   }

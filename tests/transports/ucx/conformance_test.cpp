@@ -12,7 +12,8 @@ extern "C" int __lsan_is_turned_off();
 extern "C" int __lsan_is_turned_off() { return lading::detail::ucx_worker::abandoned() != 0 ? 1 : 0; }
 // NOLINTEND(bugprone-reserved-identifier)
 
-namespace {
+namespace conformance_test {
+using namespace lading;
 
 /// The lanes that LADING_UCX_LANES names, such as "rc", with UCX's own variables for devices and the rest. Slow lanes get less to do.
 struct chosen_rig : ucx_test::rig<ucx_test::chosen> {
@@ -24,6 +25,15 @@ struct chosen_rig : ucx_test::rig<ucx_test::chosen> {
 LADING_CONFORMANCE(tcp, ucx_test::rig<ucx_test::tcp>);
 LADING_CONFORMANCE(shared_memory, ucx_test::rig<ucx_test::shared_memory>);
 LADING_CONFORMANCE(shared_regions, ucx_test::rig<ucx_test::shared_regions>);
-LADING_CONFORMANCE(chosen, chosen_rig);
 
-}  // namespace
+/// One test that is skipped, where nobody names lanes.
+[[maybe_unused]] const bool chosen_lanes = [] {
+  if (ucx_test::chosen::wanted != nullptr) return conformance::register_suite("chosen", conformance::any_rig::of<chosen_rig>, __FILE__, __LINE__);
+  class no_lanes final : public testing::Test {
+    void TestBody() override { GTEST_SKIP() << ucx_test::unavailable<ucx_test::chosen>(); }
+  };
+  testing::RegisterTest("chosen", "lanes", nullptr, nullptr, __FILE__, __LINE__, []() -> testing::Test* { return new no_lanes; });
+  return true;
+}();
+
+}  // namespace conformance_test

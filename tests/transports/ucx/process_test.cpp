@@ -111,7 +111,7 @@ std::string ended_after(double average, double longest) {
 }
 
 TYPED_TEST(ucx_processes, killed_at_any_moment_every_transfer_ends) {
-  const int rounds = soak_rounds(12);
+  const int rounds = soak_rounds(8);
   flatness flat;
   double longest = 0, sum = 0;
   for (int round = 0; round < rounds; ++round) {
@@ -151,7 +151,7 @@ TYPED_TEST(ucx_processes, killed_at_any_moment_every_transfer_ends) {
 }
 
 TYPED_TEST(ucx_processes, stopped_at_any_moment_every_transfer_ends_and_later_ones_arrive) {
-  const int rounds = soak_rounds(6);
+  const int rounds = soak_rounds(5);
   constexpr auto deadline = std::chrono::milliseconds(100);
   flatness flat;
   double longest = 0, sum = 0;
@@ -242,7 +242,7 @@ TYPED_TEST_SUITE(ucx_connections, all_lanes);
 
 /// Each time with another endpoint, and so over another connection of UCX's.
 TYPED_TEST(ucx_connections, to_ever_new_endpoints_leave_nothing_behind) {
-  const int rounds = soak_rounds(30);
+  const int rounds = soak_rounds(12);
   ucx near = ucx_test::make<TypeParam>().value();
   const region source = near.allocate_region(4096).value();
   fill(source.bytes(), 1);
