@@ -2,6 +2,8 @@
 
 // What the options allow, and what the largest that they allow does.
 
+#include <lading/transport/progress_thread.hpp>
+
 #include "rig.hpp"
 
 namespace options_test {
@@ -45,6 +47,41 @@ TYPED_TEST(ucx_windows, of_the_largest_size_serve_both_ways) {
     EXPECT_TRUE(running.how().ok()) << running.how().status.error().message();
   }
   EXPECT_TRUE(conformance::same(here.bytes(), memory));
+}
+
+// --- durations
+
+template <class Lanes>
+class ucx_durations : public ucx_test::on_lanes<Lanes> {};
+TYPED_TEST_SUITE(ucx_durations, all_lanes);
+
+TYPED_TEST(ucx_durations, that_have_no_end_are_not_over_at_once) {
+  constexpr auto never = std::chrono::nanoseconds::max();
+  const endpoint_options patient{.default_deadline = never, .drain_limit = never, .close_limit = never};
+  const auto wait = [](ucx_options& all) { all.heartbeat = all.stall_limit = std::chrono::nanoseconds::max(), all.listen = "127.0.0.1:0"; };
+  auto near = ucx_test::make<TypeParam>(patient, wait).value(), far = ucx_test::make<TypeParam>(patient, wait).value();
+  const region here = near.allocate_region(4096).value(), there = far.allocate_region(4096).value();
+  conformance::fill(here.bytes(), 5);
+  const std::string text = "127.0.0.1:" + std::to_string(far.port());
+  for (const bool by_text : {true, false}) {
+    result<peer_id> peer = fail(errc::closed);
+    {
+      const progress_thread serving(far);
+      peer = by_text ? near.connect(std::string_view(text), never) : near.connect(bytes_view(far.address().value()), never);
+    }
+    ASSERT_TRUE(peer.has_value()) << peer.error().message();
+    const slice all{here.id(), near.import_region(*peer, far.export_region(there).value()).value(), 0, 0, 4096};
+    transfer running = near.submit(*peer, op::put, std::span(&all, 1), {.deadline = never, .notify = true}).value();
+    for (int i = 0; i < 50; ++i) near.progress();
+    EXPECT_FALSE(running.ready()) << "its peer has not made progress";
+    for (const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+         !running.ready() && std::chrono::steady_clock::now() < until;)
+      near.progress(), far.progress();
+    ASSERT_TRUE(running.wait_for(std::chrono::nanoseconds(0)));
+    EXPECT_TRUE(running.how().ok()) << running.how().status.error().message();
+    near.disconnect(*peer);
+  }
+  EXPECT_TRUE(conformance::same(here.bytes(), there.bytes()));
 }
 
 }  // namespace options_test

@@ -237,4 +237,28 @@ TEST_F(verbs_device, a_window_smaller_than_the_batch_is_filled_again_and_again) 
   EXPECT_TRUE(conformance::same(here.bytes().first(60'000), there.bytes().first(60'000)));
 }
 
+TEST_F(verbs_device, durations_that_have_no_end_are_not_over_at_once) {
+  constexpr auto never = std::chrono::nanoseconds::max();
+  const verbs_options patient{.heartbeat = never,
+                              .stall_limit = never,
+                              .mend_limit = never,
+                              .endpoint = {.default_deadline = never, .drain_limit = never, .close_limit = never}};
+  auto near = verbs::create(patient).value(), far = verbs::create(patient).value();
+  const region here = near.allocate_region(4096).value(), there = far.allocate_region(4096).value();
+  const peer_id peer = conformance::connect(near, far);
+  const auto descriptor = far.export_region(there).value();
+  auto described = decode_descriptor(descriptor).value();
+  described.size = 8192;  // which the hardware refuses, and the connection is mended
+  const auto honest = near.import_region(peer, descriptor).value(), longer = near.import_region(peer, encode_descriptor(described)).value();
+  conformance::fill(here.bytes(), 3);
+  const std::vector<slice> slices{{here.id(), longer, 0, 4096, 64}, {here.id(), honest, 0, 0, 4096}};
+  transfer running = near.submit(peer, op::put, slices, {.deadline = never}).value();
+  for (const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20); !running.ready() && std::chrono::steady_clock::now() < until;)
+    near.progress(), far.progress();
+  ASSERT_TRUE(running.ready());
+  EXPECT_FALSE(running.succeeded(0));
+  EXPECT_TRUE(running.succeeded(1)) << running.how().status.error().message();
+  EXPECT_TRUE(conformance::same(here.bytes(), there.bytes()));
+}
+
 }  // namespace

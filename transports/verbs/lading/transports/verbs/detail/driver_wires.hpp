@@ -177,7 +177,7 @@ inline void verbs_driver::accept(const event& asked) {
   auto wire = std::make_unique<verbs_wire>(0, liveness(options_.heartbeat, options_.stall_limit, now_));
   wires_.reserve(wires_.size() + 1);
   wire->peer = {.process = greeting->process, .endpoint = greeting->endpoint};
-  wire->until = now_ + options_.mend_limit;
+  wire->until = later(now_, options_.mend_limit);
   wire->probed = now_;
   wire->id = std::move(id);
   wire->id->context = wire.get();
@@ -260,7 +260,7 @@ inline void verbs_driver::broke(verbs_wire& wire, const error& why) noexcept {
   if (wire.state != phase::open || wire.user == nullptr || ++wire.failures_in_a_row > most) return end(wire, why);
   wire.drop();
   wire.state = phase::mending;
-  wire.until = now_ + options_.mend_limit;
+  wire.until = later(now_, options_.mend_limit);
   wire.post_failure = 0;
   wire.ping_out = wire.waiting = wire.pong_due = false;
   wire.prune([](const verbs_segment& one) { return one.token->given_up() != errc{}; },
