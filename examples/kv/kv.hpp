@@ -17,10 +17,10 @@ struct settings {
 /// Server and client in this process. Returns the program's exit status, as all of these do.
 int over_loopback(const settings& how);
 
-/// A server over UCX until SIGINT or SIGTERM; it writes its address to a file.
+/// A server over UCX until SIGINT or SIGTERM; it writes to a file how it is reached.
 int serve_ucx(const settings& how);
 
-/// A client over UCX of the server whose address is in the file.
+/// A client over UCX of the server that has written the file.
 int run_ucx(const settings& how);
 
 }  // namespace kv

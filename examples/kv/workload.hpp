@@ -1,17 +1,18 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Puts keys of mixed kinds, reads them back, and verifies each.
+// Puts keys of mixed kinds, reads them back, and verifies each; its rates stand beside those of bare transfers of the same sizes.
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include <lading/codec/tensor/wire.hpp>
 #include <lading/exchange/store.hpp>
+
+#include "bare.hpp"
 
 namespace kv {
 
@@ -55,10 +56,12 @@ class meter {
     std::printf("\r%-28s %8zu keys", what_, keys_);
     std::fflush(stdout);
   }
-  void end() const {
-    const double seconds = std::chrono::duration<double>(spent_).count();
-    std::printf("\r%-28s %8zu keys  %9.1f MB  %10.0f keys/s  %7.2f GB/s\n", what_, keys_, static_cast<double>(bytes_) / 1e6,
-                static_cast<double>(keys_) / seconds, static_cast<double>(bytes_) / seconds / 1e9);
+  [[nodiscard]] double rate() const { return static_cast<double>(keys_) / std::chrono::duration<double>(spent_).count(); }
+  void end(const meter* bare = nullptr) const {
+    std::printf("\r%-28s %8zu keys  %9.1f MB  %10.0f keys/s  %7.2f GB/s", what_, keys_, static_cast<double>(bytes_) / 1e6, rate(),
+                rate() * static_cast<double>(bytes_) / static_cast<double>(keys_) / 1e9);
+    if (bare != nullptr) std::printf("  %5.2f of bare", rate() / bare->rate());
+    std::printf("\n");
   }
 
  private:
@@ -78,10 +81,11 @@ std::size_t failures(const Results& results) {
   return failed;
 }
 
-/// Runs batches of at most 256 keys of one kind; make(index) gives a value, check(result, index) says whether it came back.
+/// Runs batches of keys of one kind; make(index) gives a value, check(result, index) says whether it came back.
 template <class Store, class Make, class Read, class Check>
-std::size_t run_kind(Store& store, const char* kind, std::size_t keys, std::size_t value_bytes, Make&& make, Read&& read, Check&& check) {
-  constexpr std::size_t batch = 256;
+std::size_t run_kind(Store& store, bare_gets& gets, const char* kind, std::size_t keys, std::size_t value_bytes, Make&& make, Read&& read,
+                     Check&& check) {
+  constexpr std::size_t batch = batch_keys;
   std::size_t failed = 0;
   const auto names_of = [&](std::size_t first) {
     std::vector<std::string> names;
@@ -89,6 +93,13 @@ std::size_t run_kind(Store& store, const char* kind, std::size_t keys, std::size
     return names;
   };
   const std::string putting = std::string("put ") + kind, getting = std::string("get ") + kind;
+  meter bare("bare transfers of that size");
+  for (std::size_t first = 0; first < keys; first += batch) {
+    const std::size_t count = std::min(batch, keys - first);
+    if (!bare.timed([&] { return gets.get(count, value_bytes); })) ++failed;
+    bare.add(count, count * value_bytes);
+  }
+  bare.end();
   meter put(putting.c_str());
   for (std::size_t first = 0; first < keys; first += batch) {
     const auto names = names_of(first);
@@ -97,7 +108,7 @@ std::size_t run_kind(Store& store, const char* kind, std::size_t keys, std::size
     failed += failures(put.timed([&] { return store.put_batch(names, values, {.mode = lading::put_mode::replace}); }));
     put.add(names.size(), names.size() * value_bytes);
   }
-  put.end();
+  put.end(&bare);
   meter get(getting.c_str());
   for (std::size_t first = 0; first < keys; first += batch) {
     const auto names = names_of(first);
@@ -108,13 +119,13 @@ std::size_t run_kind(Store& store, const char* kind, std::size_t keys, std::size
     }
     get.add(names.size(), names.size() * value_bytes);
   }
-  get.end();
+  get.end(&bare);
   return failed;
 }
 
 /// Returns how many keys failed, or came back as something else.
 template <class Store>
-std::size_t run(Store& store, std::size_t keys) {
+std::size_t run(Store& store, bare_gets& gets, std::size_t keys) {
   std::size_t failed = 0;
   const std::size_t part = (keys + 3) / 4;
   const auto views_of = [&]<class T>(std::type_identity<T>) {
@@ -122,28 +133,22 @@ std::size_t run(Store& store, std::size_t keys) {
   };
   for (const std::size_t count : {std::size_t{256}, std::size_t{16} << 10}) {
     failed += run_kind(
-        store, count == 256 ? "tensors of 1 KiB" : "tensors of 64 KiB", part, count * sizeof(float),
+        store, gets, count == 256 ? "tensors of 1 KiB" : "tensors of 64 KiB", part, count * sizeof(float),
         [&](std::size_t i) { return make_tensor(i, count); }, views_of(std::type_identity<lading::tensor_view>{}),
         [&](const auto& seen, std::size_t i) { return make_tensor(i, count) == *seen; });
   }
   failed += run_kind(
-      store, "records, as views", part, 600, [](std::size_t i) { return make_record(i); }, views_of(std::type_identity<record_view>{}),
+      store, gets, "records, as views", part, 600, [](std::size_t i) { return make_record(i); }, views_of(std::type_identity<record_view>{}),
       [](const auto& seen, std::size_t i) {
         const record wanted = make_record(i);
         return seen->id == wanted.id && seen->name == wanted.name &&
                std::equal(seen->weights.begin(), seen->weights.end(), wanted.weights.begin(), wanted.weights.end());
       });
   failed += run_kind(
-      store, "bytes", part, 300, [](std::size_t i) { return std::vector<std::byte>(300, static_cast<std::byte>(i)); },
+      store, gets, "bytes", part, 300, [](std::size_t i) { return std::vector<std::byte>(300, static_cast<std::byte>(i)); },
       [&](const std::vector<std::string>& names) { return store.template get_batch<std::vector<std::byte>>(names); },
       [](const auto& seen, std::size_t i) { return seen == std::vector<std::byte>(300, static_cast<std::byte>(i)); });
 
-  std::vector<std::byte> from(std::size_t{64} << 20, std::byte{1}), to(from.size());
-  meter copy("memcpy, for comparison");
-  void* (*volatile copier)(void*, const void*, std::size_t) = std::memcpy;  // which no compiler knows to be of no use
-  static_cast<void>(copy.timed([&] { return copier(to.data(), from.data(), from.size()); }));
-  copy.add(1, to.size());
-  copy.end();
   std::printf("%s", failed == 0 ? "every value came back as it was put\n" : "");
   return failed;
 }
