@@ -83,6 +83,29 @@ LADING_ALWAYS_INLINE bool layout_matches() noexcept {
   }
 }
 
+#if defined(__GNUC__) || defined(__clang__)
+using wide_word = std::uint64_t __attribute__((vector_size(32)));
+template <class Word>
+struct __attribute__((packed, may_alias)) word_anywhere {
+  Word bits;
+};
+#else
+using wide_word = std::uint64_t;
+#endif
+
+/// The word of `size` bytes, once: from std::memcpy a compiler may make two reads, one to check and one to copy.
+template <class Word>
+LADING_ALWAYS_INLINE void read_word(Word& bits, const std::byte* from, std::size_t size) noexcept {
+#if defined(__GNUC__) || defined(__clang__)
+  if (size == sizeof(Word)) {
+    bits = reinterpret_cast<const volatile word_anywhere<Word>*>(from)->bits;  // Safety: packed and may_alias, so any bytes at any address
+    return;
+  }
+#endif
+  bits = Word{};
+  std::memcpy(&bits, from, size);
+}
+
 /// Whole objects under their mask, in words as wide as fit: 32 bytes, then 8, then what is left.
 template <class T>
 struct masked {
@@ -91,7 +114,7 @@ struct masked {
   LADING_ALWAYS_INLINE static void copy(std::byte* to, const void* from) noexcept {
     const auto* source = static_cast<const std::byte*>(from);
     for_each_word([&]<class Word>(std::size_t at, std::size_t size) LADING_FLATTEN_LAMBDA {
-      Word bits{}, allowed{};
+      Word bits{}, allowed;
       std::memcpy(&bits, source + at, size);
       std::memcpy(&allowed, mask.data() + at, sizeof(Word));
       bits &= allowed;
@@ -102,49 +125,46 @@ struct masked {
   /// Copies and checks in one go: each word is read once, so that what was checked is what arrives, whoever writes the source meanwhile.
   [[nodiscard]] LADING_ALWAYS_INLINE static bool load(void* to, const std::byte* from) noexcept {
     auto* target = static_cast<std::byte*>(to);
-    return check([&]<class Word>(Word& bits, std::size_t at, std::size_t size) LADING_FLATTEN_LAMBDA {
-      std::memcpy(&bits, from + at, size);
-      std::memcpy(target + at, &bits, size);
-    });
+    return check(from, [&](const auto& bits, std::size_t at, std::size_t size) LADING_FLATTEN_LAMBDA { std::memcpy(target + at, &bits, size); });
   }
 
   [[nodiscard]] LADING_ALWAYS_INLINE static bool valid(const std::byte* from) noexcept {
-    return check([&]<class Word>(Word& bits, std::size_t at, std::size_t size) LADING_FLATTEN_LAMBDA { std::memcpy(&bits, from + at, size); });
+    return check(from, [](const auto&, std::size_t, std::size_t) LADING_FLATTEN_LAMBDA {});
   }
 
  private:
-#if defined(__GNUC__) || defined(__clang__)
-  using wide = std::uint64_t __attribute__((vector_size(32)));
-#else
-  using wide = std::uint64_t;
-#endif
-
-  /// Whether the words that read(word, at, size) delivers have no bit that the mask forbids.
-  template <class Read>
-  [[nodiscard]] LADING_ALWAYS_INLINE static bool check(Read&& read) noexcept {
-    wide stray{};
-    std::uint64_t narrow_stray = 0;
+  /// Whether the words at `from` have no bit that the mask forbids. Each is handed to use(word, at, size) as it was read.
+  template <class Use>
+  [[nodiscard]] LADING_ALWAYS_INLINE static bool check(const std::byte* from, Use&& use) noexcept {
+    wide_word wide_stray{};
+    std::uint64_t stray = 0;
     for_each_word([&]<class Word>(std::size_t at, std::size_t size) LADING_FLATTEN_LAMBDA {
-      Word bits{}, allowed{};
-      read(bits, at, size);
+      Word bits, allowed;
+      read_word(bits, from + at, size);
+      use(bits, at, size);
       std::memcpy(&allowed, mask.data() + at, sizeof(Word));
-      if constexpr (sizeof(Word) == sizeof(wide))
-        stray |= bits & ~allowed;
+      if constexpr (sizeof(Word) == sizeof(wide_word))
+        wide_stray |= bits & ~allowed;
       else
-        narrow_stray |= bits & ~allowed;
+        stray |= bits & ~allowed;
     });
-    std::uint64_t lanes[sizeof(wide) / 8];
-    std::memcpy(lanes, &stray, sizeof(wide));
-    for (const std::uint64_t lane : lanes) narrow_stray |= lane;
-    return narrow_stray == 0;
+    return stray == 0 && is_zero(wide_stray);
+  }
+
+  [[nodiscard]] LADING_ALWAYS_INLINE static bool is_zero(const wide_word& bits) noexcept {
+    std::uint64_t lanes[sizeof(wide_word) / 8], any = 0;
+    std::memcpy(lanes, &bits, sizeof(wide_word));
+    for (const std::uint64_t lane : lanes) any |= lane;
+    return any == 0;
   }
 
   template <class Use>
   LADING_ALWAYS_INLINE static void for_each_word(Use&& use) noexcept {
-    constexpr std::size_t object = sizeof(T), wides = object / sizeof(wide), rest = wides * sizeof(wide), words = (object - rest) / 8,
+    constexpr std::size_t object = sizeof(T), wides = object / sizeof(wide_word), rest = wides * sizeof(wide_word), words = (object - rest) / 8,
                           tail = object % 8;
-    [&]<std::size_t... Index>(std::index_sequence<Index...>)
-        LADING_FLATTEN_LAMBDA { (use.template operator()<wide>(Index * sizeof(wide), sizeof(wide)), ...); }(std::make_index_sequence<wides>{});
+    [&]<std::size_t... Index>(std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA {
+      (use.template operator()<wide_word>(Index * sizeof(wide_word), sizeof(wide_word)), ...);
+    }(std::make_index_sequence<wides>{});
     [&]<std::size_t... Index>(std::index_sequence<Index...>)
         LADING_FLATTEN_LAMBDA { (use.template operator()<std::uint64_t>(rest + Index * 8, 8), ...); }(std::make_index_sequence<words>{});
     if constexpr (tail != 0) use.template operator()<std::uint64_t>(rest + words * 8, tail);
@@ -160,19 +180,25 @@ template <class T>
     return masked<T>::valid(from);
 }
 
-/// Copies the bytes of a whole T. False where they are no value's; `value` is then zeros.
+/// Copies the bytes of a whole T. False where they are no value's: nobody may then look at `value`.
 template <class T>
-[[nodiscard]] LADING_ALWAYS_INLINE bool load_whole(const std::byte* from, T& value) noexcept {
+[[nodiscard]] LADING_ALWAYS_INLINE bool copy_whole(const std::byte* from, T& value) noexcept {
   // Safety: whole implies trivially copyable, and what no value sets is found before anyone can look.
   if constexpr (wire_of<T>::dense) {
     std::memcpy(static_cast<void*>(&value), from, sizeof(T));
     return true;
   } else {
-    if (masked<T>::load(&value, from)) [[likely]]
-      return true;
-    std::memset(static_cast<void*>(&value), 0, sizeof(T));
-    return false;
+    return masked<T>::load(&value, from);
   }
+}
+
+/// The same; where the bytes are no value's, `value` is zeros.
+template <class T>
+[[nodiscard]] LADING_ALWAYS_INLINE bool load_whole(const std::byte* from, T& value) noexcept {
+  if (copy_whole(from, value)) [[likely]]
+    return true;
+  std::memset(static_cast<void*>(&value), 0, sizeof(T));
+  return false;
 }
 
 /// Writes a fixed-size value; the caller has made sure of wire_size bytes.

@@ -90,17 +90,11 @@ template <class T>
   return made;
 }
 
-/// The error for which a T that is copied whole could not be.
-template <class T>
-[[nodiscard]] LADING_COLD error why_not(bytes_view source, const decode_limits& limits) {
-  if (source.size() < sizeof(T))
-    return error(errc::truncated, {.needed = sizeof(T), .available = source.size(), .offset = 0, .what = "the input ends inside a value"});
-  decode_state state{.limits = limits};
-  if (source.size() > sizeof(T))
-    state.fail(errc::trailing_bytes, {.needed = sizeof(T), .available = source.size(), .what = "the input goes on after the value"});
-  else
-    state.fail_at(errc::invalid_value, 0, "a bool, padding byte or other field has bits that no value sets");
-  return state.failed;
+/// The error for which `size` bytes that are copied whole are no T of `needed` bytes.
+[[nodiscard]] LADING_COLD inline failure not_whole(std::size_t needed, std::size_t size) noexcept {
+  if (size < needed) return fail(errc::truncated, {.needed = needed, .available = size, .offset = 0, .what = "the input ends inside a value"});
+  if (size > needed) return fail(errc::trailing_bytes, {.needed = needed, .available = size, .what = "the input goes on after the value"});
+  return fail(errc::invalid_value, {.offset = 0, .what = "a bool, padding byte or other field has bits that no value sets"});
 }
 
 }  // namespace detail
@@ -153,9 +147,9 @@ template <class T>
   if constexpr (detail::whole<T> && std::is_trivially_default_constructible_v<T>) {
     if (detail::layout_matches<T>()) [[likely]] {
       T value;
-      if (source.size() == sizeof(T) && detail::load_whole(source.data(), value)) [[likely]]
+      if (source.size() == sizeof(T) && detail::copy_whole(source.data(), value)) [[likely]]
         return value;
-      return fail(detail::why_not<T>(source, limits));
+      return detail::not_whole(sizeof(T), source.size());
     }
   }
   detail::decode_state state{.limits = limits};
@@ -169,7 +163,7 @@ template <class T>
     if (detail::layout_matches<T>()) [[likely]] {
       if (source.size() == sizeof(T) && detail::load_whole(source.data(), value)) [[likely]]
         return {};
-      return fail(detail::why_not<T>(source, limits));
+      return detail::not_whole(sizeof(T), source.size());
     }
   }
   detail::decode_state state{.limits = limits};
