@@ -106,16 +106,16 @@ inline std::vector<std::string> words() {
 }
 
 /// What the peer's process does: writes its address and its region's descriptor to descriptor 4, then makes progress until descriptor 3 ends, and
-/// answers each letter from there with what answer(letter) says.
+/// answers each letter from there with what answer(letter) says, which may close the transport.
 template <class Transport>
-int serve(Transport& transport, const region& shown, auto&& answer) {
+int serve(result<Transport>& transport, const region& shown, auto&& answer) {
   const auto write_blob = [](const std::vector<std::byte>& blob) {
     const auto bytes = static_cast<std::uint32_t>(blob.size());
     return ::write(4, &bytes, sizeof bytes) == sizeof bytes && ::write(4, blob.data(), blob.size()) == static_cast<ssize_t>(blob.size());
   };
-  if (!write_blob(transport.address().value()) || !write_blob(transport.export_region(shown).value())) return 3;
+  if (!write_blob(transport->address().value()) || !write_blob(transport->export_region(shown).value())) return 3;
   for (unsigned round = 0;; ++round) {
-    const bool busy = transport.progress() != 0;
+    const bool busy = transport.has_value() && transport->progress() != 0;
     if (busy && round % 64 != 0) continue;
     ::pollfd watched{.fd = 3, .events = POLLIN, .revents = 0};
     if (::poll(&watched, 1, 0) == 0) {

@@ -90,6 +90,17 @@ class hooked final : public driver {
   hooks& hooks_;
 };
 
+/// Whoever comes by stays here until it is told to go on.
+struct parked {
+  [[nodiscard]] auto hook() {
+    return [this] {
+      begun.set_value();
+      go_on.get_future().wait();
+    };
+  }
+  std::promise<void> begun, go_on;
+};
+
 class driving : public ::testing::Test {
  protected:
   driving() {
@@ -108,6 +119,18 @@ class driving : public ::testing::Test {
   [[nodiscard]] transfer put(const submit_options& options) { return near->submit(peer, op::put, std::span(&all, 1), options).value(); }
   /// Runs it in another thread, and waits for its end.
   static void elsewhere(const std::function<void()>& work) { std::thread(work).join(); }
+  /// A transfer whose deadline passes while the work is parked.
+  void ends_in_time(parked& at, const std::function<void()>& work) {
+    transfer running = put({.deadline = 10ms});
+    std::thread working(work);
+    at.begun.get_future().wait();
+    clock.advance(10ms);
+    near->progress();
+    near->progress();
+    EXPECT_TRUE(running.ready());
+    at.go_on.set_value();
+    working.join();
+  }
 
   hooked::hooks hooks, far_hooks;
   manual_clock clock;
@@ -117,17 +140,6 @@ class driving : public ::testing::Test {
   std::vector<std::byte> descriptor;
   remote_region_id imported{};
   slice all{};
-};
-
-/// Whoever comes by stays here until it is told to go on.
-struct parked {
-  [[nodiscard]] auto hook() {
-    return [this] {
-      begun.set_value();
-      go_on.get_future().wait();
-    };
-  }
-  std::promise<void> begun, go_on;
 };
 
 TEST_F(driving, deadlines_hold_while_memory_is_registered) {
@@ -153,15 +165,7 @@ TEST_F(driving, deadlines_hold_while_memory_is_registered) {
 TEST_F(driving, deadlines_hold_while_memory_is_allocated) {
   parked at;
   hooks.map = at.hook();
-  transfer running = put({.deadline = 10ms});
-  std::thread registering([&] { EXPECT_TRUE(near->allocate_region(64).has_value()); });
-  at.begun.get_future().wait();
-  clock.advance(10ms);
-  near->progress();
-  near->progress();
-  EXPECT_TRUE(running.ready());
-  at.go_on.set_value();
-  registering.join();
+  ends_in_time(at, [&] { EXPECT_TRUE(near->allocate_region(64).has_value()); });
 }
 
 TEST_F(driving, deadlines_hold_while_memory_is_unregistered) {
@@ -169,15 +173,7 @@ TEST_F(driving, deadlines_hold_while_memory_is_unregistered) {
   hooks.unmap = at.hook();
   region mine = near->allocate_region(64).value();
   hooks.unmap = nullptr;
-  transfer running = put({.deadline = 10ms});
-  std::thread ending([&] { EXPECT_TRUE(mine.deregister().has_value()); });
-  at.begun.get_future().wait();
-  clock.advance(10ms);
-  near->progress();
-  near->progress();
-  EXPECT_TRUE(running.ready());
-  at.go_on.set_value();
-  ending.join();
+  ends_in_time(at, [&] { EXPECT_TRUE(mine.deregister().has_value()); });
 }
 
 TEST_F(driving, deregistering_does_not_wait_for_who_drives) {

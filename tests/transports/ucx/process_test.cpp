@@ -4,8 +4,6 @@
 
 #if defined(__linux__)
 
-#include <fstream>
-
 #include <ucs/config/global_opts.h>
 
 #include "rig.hpp"
@@ -17,9 +15,7 @@ using conformance::fill;
 /// Started as a peer, this program is one, and runs no test.
 [[maybe_unused]] const bool is_no_peer = [] {
   ucs_global_opts_set_value("LOG_LEVEL", "fatal");  // UCX would tell of every peer that the tests kill
-  std::ifstream file("/proc/self/cmdline");
-  std::vector<std::string> words;
-  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
+  const auto words = peer_process::words();
   if (words.size() != 5 || words[1] != "--ucx-peer") return true;
   std::_Exit(ucx_test::peer_main(words[2].c_str(), std::stoul(words[3]), words[4] == "shared"));
 }();

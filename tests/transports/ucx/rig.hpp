@@ -10,9 +10,6 @@
 #include <lading/transports/ucx.hpp>
 
 #if defined(__linux__)
-#include <poll.h>
-#include <unistd.h>
-
 #include <support/peer_process.hpp>
 #endif
 
@@ -109,8 +106,8 @@ class process final : public peer_process::process {
       : peer_process::process({"--ucx-peer", lanes, std::to_string(size), shares_region ? "shared" : "registered"}) {}
 };
 
-/// What the peer's process does: writes its address and its region's descriptor to descriptor 4, then makes progress until descriptor 3 ends.
-/// Asked 'i', it answers whether the guards are intact; 'd' deregisters the region; 'r' tells whether it has refused anything; 'c' closes the endpoint.
+/// What the peer's process does, by peer_process::serve. Asked 'i', it answers whether the guards are intact; 'd' deregisters the region; 'r' tells
+/// whether it has refused anything; 'c' closes the endpoint.
 /// A region that it shares has neighbours as guards: the regions allocated before and after it.
 inline int peer_main(const char* lanes, std::size_t size, bool shares_region) {
   auto made = ucx::create({.lanes = lanes});
@@ -130,32 +127,12 @@ inline int peer_main(const char* lanes, std::size_t size, bool shares_region) {
              return std::all_of(each.bytes().begin(), each.bytes().end(), [](std::byte one) { return one == std::byte{0x77}; });
            });
   };
-  const auto write_blob = [](const std::vector<std::byte>& blob) {
-    const auto bytes = static_cast<std::uint32_t>(blob.size());
-    return ::write(4, &bytes, sizeof bytes) == sizeof bytes && ::write(4, blob.data(), blob.size()) == static_cast<ssize_t>(blob.size());
-  };
-  if (!registered || !write_blob(made->address().value()) || !write_blob(made->export_region(*registered).value())) return 3;
-  for (unsigned round = 0;; ++round) {
-    const bool busy = made.has_value() && made->progress() != 0;
-    if (busy && round % 64 != 0) continue;
-    ::pollfd watched{.fd = 3, .events = POLLIN, .revents = 0};
-    if (::poll(&watched, 1, 0) == 0) {
-      if (!busy) ::usleep(20);
-      continue;
-    }
-    char letter = 0;
-    if (::read(3, &letter, 1) != 1) return 0;
-    bool yes = false;
-    if (letter == 'i') yes = intact();
-    if (letter == 'd') yes = registered->deregister().has_value();
-    if (letter == 'r') yes = made->refusals().count != 0;
-    if (letter == 'c') {
-      made = fail(errc::closed);
-      yes = true;
-    }
-    const char answer = yes ? 'y' : 'n';
-    if (::write(4, &answer, 1) != 1) return 0;
-  }
+  if (!registered) return 3;
+  return peer_process::serve(made, *registered, [&](char letter) {
+    if (letter == 'c') made = fail(errc::closed);
+    return letter == 'c' || (letter == 'i' && intact()) || (letter == 'd' && registered->deregister().has_value()) ||
+           (letter == 'r' && made->refusals().count != 0);
+  });
 }
 
 #endif

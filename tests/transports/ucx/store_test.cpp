@@ -38,7 +38,7 @@ struct served_store {
   if (!transport) std::_Exit(2);
   auto made = server_type::create(std::move(*transport), {.memory = {.capacity = 32 << 20, .slab_size = 8 << 20}});
   if (!made) std::_Exit(2);
-  const served_store served{std::move(*made)};
+  result<served_store> served = served_store{std::move(*made)};
   std::_Exit(peer_process::serve(served, region(), [](char) { return true; }));
 }();
 

@@ -17,7 +17,7 @@ using conformance::fill;
   conformance::guarded_memory memory(std::stoul(words[2]));
   auto registered = made ? made->register_region(memory.bytes()) : fail(made.error());
   if (!registered) std::_Exit(2);
-  std::_Exit(peer_process::serve(*made, *registered, [&](char letter) {
+  std::_Exit(peer_process::serve(made, *registered, [&](char letter) {
     return (letter == 'i' && memory.intact()) || (letter == 'd' && registered->deregister().has_value()) ||
            (letter == 'r' && made->refusals().count != 0);
   }));

@@ -5,15 +5,11 @@
 #include <unordered_map>
 
 #include <lading/transport/endpoint.hpp>
+#include <lading/transport/event_set.hpp>
 #include <lading/transports/ucx/address.hpp>
 #include <lading/transports/ucx/listener.hpp>
 #include <lading/transports/ucx/shared_memory.hpp>
 #include <lading/transports/ucx/wire.hpp>
-
-#if defined(__linux__)
-#include <sys/epoll.h>
-#include <unistd.h>
-#endif
 
 namespace lading {
 
@@ -70,11 +66,6 @@ struct ucx_remote final : driver_remote {
 class ucx_driver final : public driver {
  public:
   explicit ucx_driver(const ucx_options& options) : options_(options), shares_(options.share_regions && ucx_worker::shares_memory(options.lanes)) {}
-  ~ucx_driver() override {
-#if defined(__linux__)
-    if (event_fd_ >= 0) ::close(event_fd_);
-#endif
-  }
 
   std::string_view name() const noexcept override { return "ucx"; }
   lading::capabilities capabilities() const noexcept override { return {.detects_peer_death = true, .native_gather = true, .notifies = true}; }
@@ -204,8 +195,7 @@ class ucx_driver final : public driver {
   bool look_ = false;  // something is to be looked after at once
   mutable std::mutex refusals_mutex_;
   ucx_refusals refusals_;
-  mutable std::mutex event_mutex_;
-  mutable std::atomic<int> event_fd_{-1};
+  mutable event_set event_set_;
 };
 
 }  // namespace detail

@@ -4,9 +4,7 @@
 #include <array>
 #include <cstring>
 
-#include <lading/core/bytes.hpp>
-#include <lading/core/endian.hpp>
-#include <lading/core/result.hpp>
+#include <lading/transport/message_checks.hpp>
 
 namespace lading::detail {
 
@@ -36,15 +34,12 @@ struct ucx_head {
   std::uint32_t region = 0;
   std::uint64_t generation = 0, offset = 0, size = 0;
 
-  static constexpr std::uint16_t magic = 0x4c55;  // "UL"
-  static constexpr std::uint8_t version = 1;
+  static constexpr message_start<ucx_kind> start{.magic = 0x4c55, .version = 1, .last = ucx_kind::notify};  // "UL"
   static constexpr std::size_t wire_size = 56;
   using raw = std::array<std::byte, wire_size>;
 
   void store(raw& out) const noexcept {
-    store_little(out.data(), magic);
-    store_little(out.data() + 2, version);
-    store_little(out.data() + 3, static_cast<std::uint8_t>(kind));
+    start.store(out.data(), kind);
     store_little(out.data() + 4, count);
     store_little(out.data() + 8, wire);
     store_little(out.data() + 16, request);
@@ -57,18 +52,10 @@ struct ucx_head {
 
   /// Errors: truncated, trailing_bytes, bad_magic, unsupported_version, bad_header.
   [[nodiscard]] static result<ucx_head> load(bytes_view in) noexcept {
-    if (in.size() < wire_size) return fail(errc::truncated, {.needed = wire_size, .available = in.size(), .what = "a peer's message is too short"});
-    if (in.size() > wire_size)
-      return fail(errc::trailing_bytes, {.needed = wire_size, .available = in.size(), .what = "a peer's message is too long"});
-    if (load_little<std::uint16_t>(in.data()) != magic) return fail(errc::bad_magic, {.what = "a peer's message is not of this protocol"});
-    if (const auto seen = load_little<std::uint8_t>(in.data() + 2); seen != version) {
-      return fail(errc::unsupported_version, {.needed = seen, .available = version, .what = "a peer speaks another version"});
-    }
-    const auto kind = load_little<std::uint8_t>(in.data() + 3);
-    if (kind > static_cast<std::uint8_t>(ucx_kind::notify) || load_little<std::uint32_t>(in.data() + 28) != 0) {
-      return fail(errc::bad_header, {.what = "a peer's message is of no known kind"});
-    }
-    return ucx_head{.kind = ucx_kind{kind},
+    const auto kind = start.load(in, wire_size);
+    if (!kind) return fail(kind.error());
+    if (load_little<std::uint32_t>(in.data() + 28) != 0) return fail(errc::bad_header, {.offset = 28, .what = "a peer's message is malformed"});
+    return ucx_head{.kind = *kind,
                     .count = load_little<std::uint32_t>(in.data() + 4),
                     .wire = load_little<std::uint64_t>(in.data() + 8),
                     .request = load_little<std::uint64_t>(in.data() + 16),

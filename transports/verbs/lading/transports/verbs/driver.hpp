@@ -4,10 +4,8 @@
 #include <mutex>
 #include <optional>
 
-#include <sys/epoll.h>
-#include <unistd.h>
-
 #include <lading/transport/endpoint.hpp>
+#include <lading/transport/event_set.hpp>
 #include <lading/transports/verbs/wire.hpp>
 
 namespace lading {
@@ -29,9 +27,6 @@ class verbs_driver final : public driver {
  public:
   verbs_driver(const verbs_options& options, std::shared_ptr<verbs_device> device)
       : options_(options), device_(std::move(device)), chain_(options.window), parts_(options.window) {}
-  ~verbs_driver() override {
-    if (event_fd_ >= 0) ::close(event_fd_);
-  }
 
   std::string_view name() const noexcept override { return "verbs"; }
   lading::capabilities capabilities() const noexcept override {
@@ -130,8 +125,7 @@ class verbs_driver final : public driver {
   bool stopped_ = false;
   mutable std::mutex refusals_mutex_;
   verbs_refusals refusals_;
-  mutable std::mutex event_mutex_;
-  mutable std::atomic<int> event_fd_{-1};
+  mutable event_set event_set_;
 };
 
 }  // namespace detail

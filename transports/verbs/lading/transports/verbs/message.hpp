@@ -7,9 +7,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <lading/core/bytes.hpp>
-#include <lading/core/endian.hpp>
-#include <lading/core/result.hpp>
+#include <lading/transport/message_checks.hpp>
 
 namespace lading::detail {
 
@@ -27,15 +25,12 @@ struct verbs_message {
   std::uint64_t request = 0;  ///< chosen by who asks, and given back in the answer
   std::uint64_t value = 0;
 
-  static constexpr std::uint16_t magic = 0x4c56;  // "VL"
-  static constexpr std::uint8_t version = 1;
+  static constexpr message_start<verbs_kind> start{.magic = 0x4c56, .version = 1, .last = verbs_kind::pong};  // "VL"
   static constexpr std::size_t wire_size = 24;
   using raw = std::array<std::byte, wire_size>;
 
   void store(raw& out) const noexcept {
-    store_little(out.data(), magic);
-    store_little(out.data() + 2, version);
-    store_little(out.data() + 3, static_cast<std::uint8_t>(kind));
+    start.store(out.data(), kind);
     store_little(out.data() + 4, std::uint32_t{0});
     store_little(out.data() + 8, request);
     store_little(out.data() + 16, value);
@@ -43,18 +38,10 @@ struct verbs_message {
 
   /// Errors: truncated, trailing_bytes, bad_magic, unsupported_version, bad_header.
   [[nodiscard]] static result<verbs_message> load(bytes_view in) noexcept {
-    if (in.size() < wire_size) return fail(errc::truncated, {.needed = wire_size, .available = in.size(), .what = "a peer's message is too short"});
-    if (in.size() > wire_size)
-      return fail(errc::trailing_bytes, {.needed = wire_size, .available = in.size(), .what = "a peer's message is too long"});
-    if (load_little<std::uint16_t>(in.data()) != magic) return fail(errc::bad_magic, {.what = "a peer's message is not of this protocol"});
-    if (const auto seen = load_little<std::uint8_t>(in.data() + 2); seen != version) {
-      return fail(errc::unsupported_version, {.needed = seen, .available = version, .what = "a peer speaks another version"});
-    }
-    const auto kind = load_little<std::uint8_t>(in.data() + 3);
-    if (kind > static_cast<std::uint8_t>(verbs_kind::pong) || load_little<std::uint32_t>(in.data() + 4) != 0) {
-      return fail(errc::bad_header, {.what = "a peer's message is of no known kind"});
-    }
-    return verbs_message{verbs_kind{kind}, load_little<std::uint64_t>(in.data() + 8), load_little<std::uint64_t>(in.data() + 16)};
+    const auto kind = start.load(in, wire_size);
+    if (!kind) return fail(kind.error());
+    if (load_little<std::uint32_t>(in.data() + 4) != 0) return fail(errc::bad_header, {.offset = 4, .what = "a peer's message is malformed"});
+    return verbs_message{*kind, load_little<std::uint64_t>(in.data() + 8), load_little<std::uint64_t>(in.data() + 16)};
   }
 };
 
@@ -84,9 +71,8 @@ struct verbs_greeting {
   [[nodiscard]] static result<verbs_greeting> load(bytes_view in) noexcept {
     if (in.size() < wire_size) return fail(errc::truncated, {.needed = wire_size, .available = in.size(), .what = "a peer's greeting is too short"});
     if (load_little<std::uint32_t>(in.data()) != magic) return fail(errc::bad_magic, {.what = "who connects is no lading endpoint"});
-    if (const auto seen = load_little<std::uint16_t>(in.data() + 4); seen != version) {
-      return fail(errc::unsupported_version, {.needed = seen, .available = version, .what = "a peer speaks another version"});
-    }
+    if (auto known = check_version(load_little<std::uint16_t>(in.data() + 4), version, "a peer speaks another version"); !known)
+      return fail(known.error());
     if (load_little<std::uint16_t>(in.data() + 6) != 0) return fail(errc::bad_header, {.offset = 6, .what = "a peer's greeting is malformed"});
     return verbs_greeting{load_little<std::uint64_t>(in.data() + 8), load_little<std::uint64_t>(in.data() + 16),
                           load_little<std::uint64_t>(in.data() + 24)};
@@ -113,11 +99,8 @@ struct verbs_address {
   /// Errors: truncated, trailing_bytes, unsupported_version, bad_header, invalid_value for an address that cannot be connected to.
   [[nodiscard]] static result<verbs_address> load(bytes_view in) noexcept {
     constexpr const char* what = "not an address of a verbs endpoint: send what address() gave, whole and unchanged";
-    if (in.size() < wire_size) return fail(errc::truncated, {.needed = wire_size, .available = in.size(), .what = what});
-    if (in.size() > wire_size) return fail(errc::trailing_bytes, {.needed = wire_size, .available = in.size(), .what = what});
-    if (const auto seen = load_little<std::uint16_t>(in.data()); seen != version) {
-      return fail(errc::unsupported_version, {.needed = seen, .available = version, .what = what});
-    }
+    if (auto whole = check_length(in, wire_size, what); !whole) return fail(whole.error());
+    if (auto known = check_version(load_little<std::uint16_t>(in.data()), version, what); !known) return fail(known.error());
     if (load_little<std::uint32_t>(in.data() + 4) != 0) return fail(errc::bad_header, {.offset = 4, .what = what});
     verbs_address address{.port = load_little<std::uint16_t>(in.data() + 2)};
     std::memcpy(address.host.data(), in.data() + 8, address.host.size());
@@ -191,11 +174,8 @@ struct verbs_key {
   /// Errors: truncated, trailing_bytes, unsupported_version, size_overflow where `size` bytes from base do not fit.
   [[nodiscard]] static result<verbs_key> load(bytes_view in, std::uint64_t size) noexcept {
     constexpr const char* what = "not a key of a verbs region: send what export_region gave, whole and unchanged";
-    if (in.size() < wire_size) return fail(errc::truncated, {.needed = wire_size, .available = in.size(), .what = what});
-    if (in.size() > wire_size) return fail(errc::trailing_bytes, {.needed = wire_size, .available = in.size(), .what = what});
-    if (const auto seen = load_little<std::uint32_t>(in.data()); seen != version) {
-      return fail(errc::unsupported_version, {.needed = seen, .available = version, .what = what});
-    }
+    if (auto whole = check_length(in, wire_size, what); !whole) return fail(whole.error());
+    if (auto known = check_version(load_little<std::uint32_t>(in.data()), version, what); !known) return fail(known.error());
     const verbs_key key{.base = load_little<std::uint64_t>(in.data() + 8), .rkey = load_little<std::uint32_t>(in.data() + 4)};
     if (size > ~std::uint64_t{0} - key.base) return fail(errc::size_overflow, {.size = size, .offset = key.base, .what = what});
     return key;

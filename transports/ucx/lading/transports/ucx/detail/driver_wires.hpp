@@ -253,32 +253,14 @@ inline std::size_t ucx_driver::progress() noexcept {
       return over;
     });
   }
-  if (happened == 0 && event_fd_.load(std::memory_order_acquire) >= 0 && !worker_.arm()) happened = 1;
+  if (happened == 0 && event_set_.made() && !worker_.arm()) happened = 1;
   return happened;
 }
 
 /// Readable when UCX has something, or the endpoint.
 inline int ucx_driver::event_fd() const noexcept {
-#if defined(__linux__)
-  std::lock_guard held(event_mutex_);
-  if (const int made = event_fd_.load(std::memory_order_acquire); made >= 0) return made;
   const int sources[] = {worker_.event_fd(), host_->incoming()->awake.fd(), listener_.fd()};
-  const int fresh = ::epoll_create1(EPOLL_CLOEXEC);
-  if (fresh < 0) return -1;
-  for (const int source : sources) {
-    if (source < 0 && source == listener_.fd()) continue;
-    ::epoll_event wanted{};
-    wanted.events = EPOLLIN;
-    if (source < 0 || ::epoll_ctl(fresh, EPOLL_CTL_ADD, source, &wanted) != 0) {
-      ::close(fresh);
-      return -1;
-    }
-  }
-  event_fd_.store(fresh, std::memory_order_release);
-  return fresh;
-#else
-  return -1;
-#endif
+  return event_set_.of(std::span(sources).first(listener_.fd() < 0 ? 2 : 3));
 }
 
 }  // namespace lading::detail

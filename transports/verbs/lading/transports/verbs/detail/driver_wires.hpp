@@ -307,7 +307,7 @@ inline std::size_t verbs_driver::progress() noexcept {
   constexpr auto round = std::chrono::microseconds(200);
   now_ = host_->now();
   std::size_t happened = 0;
-  if (event_fd_.load(std::memory_order_acquire) >= 0) {
+  if (event_set_.made()) {
     ibv_cq* told = nullptr;
     for (void* wire = nullptr; ibv_get_cq_event(device_->channel.get(), &told, &wire) == 0;) {
       static_cast<verbs_wire*>(wire)->armed = false;
@@ -322,7 +322,7 @@ inline std::size_t verbs_driver::progress() noexcept {
     for (std::size_t i = 0; i < wires_.size(); ++i) look_after(*wires_[i]);
     std::erase_if(wires_, [](const auto& each) { return each->state == phase::closed; });
   }
-  if (happened == 0 && event_fd_.load(std::memory_order_acquire) >= 0 && !arm()) happened = 1;
+  if (happened == 0 && event_set_.made() && !arm()) happened = 1;
   return happened;
 }
 
@@ -341,21 +341,8 @@ inline bool verbs_driver::arm() noexcept {
 
 /// Readable when the hardware has something, or the connection manager, or the endpoint.
 inline int verbs_driver::event_fd() const noexcept {
-  std::lock_guard held(event_mutex_);
-  if (const int made = event_fd_.load(std::memory_order_acquire); made >= 0) return made;
   const int sources[] = {device_->channel->fd, device_->events->fd, host_->incoming()->awake.fd()};
-  const int fresh = ::epoll_create1(EPOLL_CLOEXEC);
-  if (fresh < 0) return -1;
-  for (const int source : sources) {
-    ::epoll_event wanted{};
-    wanted.events = EPOLLIN;
-    if (source < 0 || ::epoll_ctl(fresh, EPOLL_CTL_ADD, source, &wanted) != 0) {
-      ::close(fresh);
-      return -1;
-    }
-  }
-  event_fd_.store(fresh, std::memory_order_release);
-  return fresh;
+  return event_set_.of(sources);
 }
 
 }  // namespace lading::detail
