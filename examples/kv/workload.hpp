@@ -60,7 +60,7 @@ class meter {
   void end(const meter* bare = nullptr) const {
     std::printf("\r%-28s %8zu keys  %9.1f MB  %10.0f keys/s  %7.2f GB/s", what_, keys_, static_cast<double>(bytes_) / 1e6, rate(),
                 rate() * static_cast<double>(bytes_) / static_cast<double>(keys_) / 1e9);
-    if (bare != nullptr) std::printf("  %5.2f of bare", rate() / bare->rate());
+    if (bare != nullptr) std::printf("  %6.3f of bare", rate() / bare->rate());
     std::printf("\n");
   }
 

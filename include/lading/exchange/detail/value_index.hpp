@@ -14,15 +14,7 @@
 #include <lading/exchange/slab.hpp>
 #include <lading/exchange/store.hpp>
 
-namespace lading {
-
-/// What a full store does.
-enum class eviction : std::uint8_t {
-  none,  ///< refuses with no_space
-  lru,   ///< drops the values that were found or put least recently; never one that is being read
-};
-
-namespace detail {
+namespace lading::detail {
 
 /// A published value. Readers hold on to it, so its bytes stay until the last of them is done.
 struct stored_value {
@@ -122,5 +114,4 @@ class value_index {
   return false;
 }
 
-}  // namespace detail
-}  // namespace lading
+}  // namespace lading::detail

@@ -1,0 +1,167 @@
+// Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <lading/exchange/detail/mailroom.hpp>
+#include <lading/exchange/detail/value_index.hpp>
+#include <lading/exchange/protocol.hpp>
+#include <lading/exchange/server_options.hpp>
+#include <lading/exchange/slab.hpp>
+#include <lading/exchange/submitter.hpp>
+#include <lading/memory/worker_pool.hpp>
+
+namespace lading::detail {
+
+/// The way of values into a store: fetched from the client's memory, verified, and only then published.
+///
+/// Threads: one at a time.
+template <class Transport, class Submitter>
+class intake {
+ public:
+  using mail_type = mailroom<Transport, Submitter>;
+  using client_ptr = std::shared_ptr<typename mail_type::session>;
+
+  intake(Submitter& submitter, slab_pool<Submitter>& slabs, value_index& index, mail_type& mail, const store_server_options& options) noexcept
+      : submitter_(submitter), slabs_(slabs), index_(index), mail_(mail), options_(options) {}
+
+  /// Sets memory aside for each value and starts to fetch them, all in one submission.
+  void start(const client_ptr& client, std::size_t slot, const protocol::put_request& request) {
+    auto job = std::make_unique<put_job>();
+    job->client = client;
+    job->slot = slot;
+    job->mode = request.mode;
+    std::vector<result<remote_region_id>> regions;
+    for (const bytes_view descriptor : request.regions) regions.push_back(mail_.import_for(*client, descriptor, options_.max_imports));
+    std::vector<exchange_item> items;
+    for (const protocol::put_entry& entry : request.entries) {
+      incoming_value& value = job->values.emplace_back();
+      value.key = entry.key;
+      value.first_item = value.last_item = items.size();
+      const auto accepted = accept(entry, request.mode, regions, client->peer, value, items);
+      if (!accepted) value.code = static_cast<std::uint16_t>(accepted.error().code());
+      value.last_item = items.size();
+    }
+    job->moving = submitter_.submit(items, op::get, {.deadline = options_.transfer_time});
+    ++client->jobs;
+    jobs_.push_back(std::move(job));
+  }
+
+  /// Publishes what has arrived whole, and answers; returns of how many requests.
+  std::size_t finish_some() {
+    std::size_t finished = 0;
+    for (std::size_t i = 0; i < jobs_.size();) {
+      if (!jobs_[i]->moving.progress()) {
+        ++i;
+        continue;
+      }
+      const std::unique_ptr<put_job> job = std::move(jobs_[i]);
+      jobs_.erase(jobs_.begin() + static_cast<std::ptrdiff_t>(i));
+      finish(*job);
+      ++finished;
+    }
+    return finished;
+  }
+
+ private:
+  /// One value on its way in.
+  struct incoming_value {
+    std::string key;
+    std::shared_ptr<stored_value> value;
+    std::uint16_t code = 0;
+    std::size_t first_item = 0, last_item = 0;  // of the submission
+  };
+  /// A request for puts whose bytes are on their way.
+  struct put_job {
+    client_ptr client;
+    std::size_t slot = 0;
+    put_mode mode = put_mode::insert;
+    std::vector<incoming_value> values;
+    typename Submitter::future moving;
+  };
+
+  [[nodiscard]] result<void> accept(const protocol::put_entry& entry, put_mode mode, const std::vector<result<remote_region_id>>& regions,
+                                    peer_id peer, incoming_value& value, std::vector<exchange_item>& items) {
+    if (entry.key.size() > options_.max_key) return fail(errc::invalid_argument);
+    if (!plausible(entry.meta) || !protocol::covers(entry.from, regions.size(), entry.meta.size)) return fail(errc::invalid_argument);
+    if (mode == put_mode::insert && index_.contains(entry.key)) return fail(errc::already_exists);
+    for (const protocol::extent& each : entry.from) {
+      if (!regions[each.region]) return fail(regions[each.region].error());
+    }
+    auto lease = slabs_.take(entry.meta.size);
+    while (!lease && options_.evict == eviction::lru && entry.meta.size <= slabs_.capacity() && index_.evict()) lease = slabs_.take(entry.meta.size);
+    if (!lease) return fail(lease.error());
+    value.value = std::make_shared<stored_value>(stored_value{entry.meta, std::move(*lease)});
+    std::size_t from = 0;
+    std::uint64_t used = 0;  // of the client's extent
+    for (const slab_extent& to : value.value->lease.extents()) {
+      for (std::uint64_t filled = 0; filled < to.size;) {
+        const protocol::extent& source = entry.from[from];
+        const std::uint64_t size = std::min(to.size - filled, source.size - used);
+        items.push_back({peer, {slabs_.region_of(to.slab), *regions[source.region], to.offset + filled, source.offset + used, size}});
+        filled += size;
+        used += size;
+        if (used == source.size) {
+          ++from;
+          used = 0;
+        }
+      }
+    }
+    return {};
+  }
+
+  void finish(put_job& job) {
+    const std::vector<result<void>>& arrived = job.moving.get();
+    const auto check = [&](std::size_t index) {
+      incoming_value& value = job.values[index];
+      for (std::size_t item = value.first_item; item < value.last_item && value.code == 0; ++item) {
+        if (!arrived[item]) value.code = static_cast<std::uint16_t>(arrived[item].error().code());
+      }
+      if (value.code == 0 && !is_whole(*value.value)) value.code = static_cast<std::uint16_t>(errc::checksum_mismatch);
+    };
+    if (options_.serial_workers > 1) {
+      worker_pool& pool = options_.pool != nullptr ? *options_.pool : worker_pool::shared();
+      static_cast<void>(pool.run(job.values.size(), options_.serial_workers, check));
+    } else {
+      for (std::size_t i = 0; i < job.values.size(); ++i) check(i);
+    }
+    protocol::codes_answer codes;
+    for (incoming_value& value : job.values) {
+      if (value.code == 0) {
+        if (const auto published = index_.publish(value.key, std::move(value.value), job.mode); !published) {
+          value.code = static_cast<std::uint16_t>(published.error().code());
+        }
+      } else if (value.value != nullptr && job.moving.quarantined()) {
+        std::move(value.value->lease).quarantine(std::chrono::nanoseconds{0});
+      }
+      value.code == 0 ? submitter_.meter().succeeded() : submitter_.meter().failed(errc{value.code});
+      codes.codes.push_back(value.code);
+    }
+    --job.client->jobs;
+    mail_.answer(*job.client, job.slot, protocol::kind::put, codes);
+  }
+
+  [[nodiscard]] bool is_whole(const stored_value& value) {
+    const stage_timer timer(submitter_.meter(), stage::verify, strategy::transport, value.meta.size);
+    checksum_hasher hasher;
+    for (const slab_extent& each : value.lease.extents()) {
+      const bytes_span bytes = value.lease.bytes_of(each);
+      hasher.update(bytes.data(), bytes.size());
+    }
+    return hasher.digest() == value.meta.checksum;
+  }
+
+  Submitter& submitter_;
+  slab_pool<Submitter>& slabs_;
+  value_index& index_;
+  mail_type& mail_;
+  const store_server_options& options_;
+  std::vector<std::unique_ptr<put_job>> jobs_;
+};
+
+}  // namespace lading::detail
