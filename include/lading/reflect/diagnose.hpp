@@ -7,6 +7,14 @@
 
 namespace lading::detail {
 
+/// Dates and times of day of std::chrono, without its header.
+template <class T>
+concept calendar_shaped = requires(const T& value) { value.to_duration().count(); } || requires(const T& value) {
+  value.ok();
+  requires std::is_constructible_v<unsigned, T> || std::is_constructible_v<int, T> || requires { value.month(); } || requires { value.weekday(); } ||
+               requires { value.c_encoding(); };
+};
+
 /// Says in one sentence why T has no encoding and what to do instead, the most specific reason first. Always false after it has spoken.
 template <class T>
 consteval bool diagnose_unknown() {
@@ -29,6 +37,10 @@ consteval bool diagnose_unknown() {
     static_assert(!std::is_same_v<T, T>, "lading: shared ownership is not encoded: use std::unique_ptr, or map the type with lading::codec<T>");
   } else if constexpr (std::is_polymorphic_v<T>) {
     static_assert(!std::is_polymorphic_v<T>, "lading: polymorphic types are not encoded: use std::variant, or map the type with lading::codec<T>");
+  } else if constexpr (calendar_shaped<T>) {
+    static_assert(!std::is_same_v<T, T>,
+                  "lading: include lading/codec/calendar.hpp to encode std::chrono's day, month, year, weekday, month_day, year_month and "
+                  "year_month_day; send other dates as time points, hh_mm_ss as its to_duration()");
   } else {
     static_assert(
         !std::is_same_v<T, T>,

@@ -27,7 +27,8 @@ LADING_ALWAYS_INLINE constexpr decltype(auto) visit_fields(Aggregate& value, Vis
     return use();
   } else if constexpr (count <= 100) {
     // PFR's public functions would count the fields again, which is slow for large members and wrong for C arrays: the count goes
-    // straight to the function beneath them.
+    // straight to the function beneath them. Nothing can tell bit-fields, anonymous unions and anonymous structs before a structured
+    // binding refuses them in the compiler's own words: make them plain members, a std::variant, or map the type with lading::codec<T>.
     auto tied = boost::pfr::detail::tie_as_tuple(value, boost::pfr::detail::size_t_<count>{});
     return [&]<std::size_t... Index>(std::index_sequence<Index...>) LADING_FLATTEN_LAMBDA -> decltype(auto) {
       return use(boost::pfr::detail::sequence_tuple::get<Index>(tied)...);
