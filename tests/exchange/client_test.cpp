@@ -29,7 +29,8 @@ const std::vector<std::vector<std::byte>> values{{std::byte{1}}};
 TEST(store_client_deadlines, never_is_never) {
   const auto server = server_type::create(loopback::create().value()).value();
   const store_service<server_type> serving(*server);
-  const auto one = client_type::connect(loopback::create().value(), server->address(), {.deadline = never}).value();
+  const channel_options patient{.attempt_time = never, .connect_time = never, .longest_pause = never};
+  const auto one = client_type::connect(loopback::create().value(), server->address(), {.channel = patient, .deadline = never}).value();
   EXPECT_TRUE(one->put_batch(keys, values, {.deadline = never})[0].has_value());
   EXPECT_TRUE(one->exists_batch(keys)[0].value()) << "the client's own deadline";
 }
