@@ -13,11 +13,12 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 
 #include <lading/pack/pack.hpp>
 #include <lading/pack/transfer_queue.hpp>
 #include <lading/pack/unpack.hpp>
+
+#include "support/large_memory.hpp"
 
 // Bytes in hexadecimal stay as they are grouped.
 // clang-format off
@@ -130,26 +131,6 @@ void expect_error(const Result& result, errc code, const std::string& fragment) 
   EXPECT_NE(result.error().message().find(fragment), std::string::npos) << result.error().message() << " lacks: " << fragment;
 }
 
-/// Memory of zeros that takes no room until it is written; empty where the system has none to give.
-class zeros {
- public:
-  explicit zeros(std::size_t size, bool writable = false) {
-    void* const mapped = ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapped == MAP_FAILED) return;
-    data_ = static_cast<std::byte*>(mapped);
-    size_ = size;
-  }
-  zeros(const zeros&) = delete;
-  zeros& operator=(const zeros&) = delete;
-  ~zeros() {
-    if (data_ != nullptr) ::munmap(data_, size_);
-  }
-  [[nodiscard]] bytes_view view() const { return {data_, size_}; }
-  [[nodiscard]] bytes_span span() const { return {data_, size_}; }
-
- private:
-  std::byte* data_ = nullptr;
-  std::size_t size_ = 0;
-};
+using lading_test::zeros;
 
 }  // namespace pack_test
