@@ -143,6 +143,16 @@ TEST_F(mailrooms, who_was_never_reached_makes_room_before_any_client) {
   EXPECT_TRUE(serves(**late) && serves(*known));
 }
 
+TEST_F(mailrooms, an_endpoint_has_one_place_until_it_was_reached) {
+  serve({});
+  for (unsigned char i = 1; i <= 3; ++i) told.unreachable.push_back(std::vector<std::byte>(64, std::byte{i}));
+  for (std::size_t i = 0; i < 3; ++i) say_hello(i + 1, told.unreachable[i]);
+  EXPECT_EQ(server->stats().clients, 1u);
+  auto late = connect();
+  ASSERT_TRUE(late.has_value());
+  EXPECT_TRUE(serves(**late));
+}
+
 TEST_F(mailrooms, only_a_client_that_is_idle_makes_room_for_another) {
   serve({.max_clients = 2, .lease_time = 100ms});
   auto idle = connect().value();

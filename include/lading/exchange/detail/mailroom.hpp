@@ -262,6 +262,10 @@ class mailroom {
     auto found =
         std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& each) { return each->client == number && each->endpoint == sender; });
     if (found == sessions_.end()) {
+      // Until it was reached, an endpoint has one place, and one turn with the dialer, whatever it says.
+      const auto before =
+          std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& each) { return !each->proven && each->endpoint == sender; });
+      if (before != sessions_.end()) forget(std::shared_ptr<session>(*before));
       if (sessions_.size() >= limits_.clients && !make_room()) return;
       sessions_.push_back(admit(number, sender, *said));
       found = sessions_.end() - 1;
