@@ -72,7 +72,8 @@ class batch {
   [[nodiscard]] driver_connection& connection() const noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return slices_.size(); }
   [[nodiscard]] std::uint64_t total_bytes() const noexcept;  ///< of all slices
-  [[nodiscard]] driver_plan* plan() const noexcept;          ///< what driver::prepare made, or nullptr
+  [[nodiscard]] std::chrono::nanoseconds submitted() const noexcept;
+  [[nodiscard]] driver_plan* plan() const noexcept;  ///< what driver::prepare made, or nullptr
 
   /// Whether the slices may be looked at after post returns, until the last one is reported.
   [[nodiscard]] bool durable() const noexcept;
@@ -197,6 +198,7 @@ inline batch::batch(operation& owner) noexcept : owner_(&owner), slices_(owner.s
 inline op batch::direction() const noexcept { return owner_->direction_; }
 inline driver_connection& batch::connection() const noexcept { return *owner_->peer_record_->connection; }
 inline std::uint64_t batch::total_bytes() const noexcept { return owner_->total_bytes_; }
+inline std::chrono::nanoseconds batch::submitted() const noexcept { return owner_->submitted_; }
 inline driver_plan* batch::plan() const noexcept { return owner_->prepared_ != nullptr ? owner_->prepared_->plan.get() : nullptr; }
 inline bool batch::durable() const noexcept { return owner_->durable_; }
 

@@ -14,6 +14,7 @@ using all_lanes = testing::Types<ucx_test::tcp, ucx_test::shared_memory, ucx_tes
 TYPED_TEST_SUITE(ucx_allocations, all_lanes);
 
 TYPED_TEST(ucx_allocations, a_prepared_put_makes_none) {
+  if (!counts_new) GTEST_SKIP() << "the sanitizer has operators of its own";
   conformance::connected_pair pair(conformance::any_rig::of<ucx_test::rig<TypeParam>>(), 1 << 20);
   std::vector<slice> slices;
   for (std::size_t i = 0; i < 500; ++i) slices.push_back(pair.one(i * 1000, i * 1000, i % 2 == 0 ? 100 : 1000));

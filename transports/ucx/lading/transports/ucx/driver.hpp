@@ -136,7 +136,7 @@ class ucx_driver final : public driver {
   static constexpr std::uint64_t streaming_batch = std::uint64_t{16} << 20;
   static constexpr std::uint64_t streaming_slice = std::uint64_t{16} << 10;
   [[nodiscard]] std::size_t copy_shared(ucx_wire& wire, batch& slices, std::size_t first, std::size_t end, direct_round& round) noexcept;
-  [[nodiscard]] bool owner_lives(ucx_wire& wire) noexcept;
+  [[nodiscard]] bool owner_lives(ucx_wire& wire, std::chrono::nanoseconds now) noexcept;
   void revoke_all() noexcept;
 
   // Messages out.

@@ -47,10 +47,9 @@ inline void ucx_driver::revoke_all() noexcept {
 }
 
 /// Whether the owner of shared regions is there; its memory would not tell.
-inline bool ucx_driver::owner_lives(ucx_wire& wire) noexcept {
+inline bool ucx_driver::owner_lives(ucx_wire& wire, std::chrono::nanoseconds now) noexcept {
   constexpr auto recently = std::chrono::microseconds(20);
   if (!wire.process.active()) return true;
-  const auto now = host_->now();
   if (now - wire.seen_alive < recently) return true;
   wire.seen_alive = now;
   if (!wire.process.ended()) return true;

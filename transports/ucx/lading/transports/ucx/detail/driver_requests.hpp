@@ -114,7 +114,7 @@ inline std::size_t ucx_driver::post(batch& slices, std::size_t first) noexcept {
     const posted_slice front = slices[next];
     if (static_cast<const ucx_remote&>(*front.remote.key).shared) {
       if (!round.begun) {
-        if (!owner_lives(*wire)) break;
+        if (!owner_lives(*wire, std::max(slices.submitted(), now_))) break;  // posted by submit, or by progress
         round.begun = true;
         round.streaming = slices.total_bytes() >= streaming_batch;
       }
