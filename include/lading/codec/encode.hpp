@@ -47,6 +47,22 @@ template <class T>
   return written_head(put(head.data(), out, value), head, state);
 }
 
+/// encode() for values of any type: all but their own two walks is compiled once.
+[[nodiscard]] inline result<frames> make_frames(const void* value, const encode_options& options,
+                                                result<std::size_t> (*plan)(const void* value, const encode_options&, std::vector<payload>&),
+                                                result<void> (*write)(const void* value, const encode_options&, bytes_span head)) {
+  LADING_TRY {
+    std::vector<payload> payloads;
+    const result<std::size_t> size = plan(value, options, payloads);
+    if (!size) return fail(size.error());
+    result<frames> made = frames_builder::make(*size, payloads);
+    if (!made) return made;
+    if (const auto written = write(value, options, frames_builder::head(*made)); !written) return fail(written.error());
+    return made;
+  }
+  LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.what = "the list of frames could not be allocated"}))
+}
+
 }  // namespace detail
 
 /// Encodes `value` into a head and frames of its own for contiguous arrays of at least options.out_of_band_threshold bytes, which are not copied.
@@ -58,16 +74,12 @@ template <class T>
 /// Complexity: two passes over the structure, one copy of small data; one allocation for the head, one for the list.
 template <class T>
 [[nodiscard]] result<frames> encode(const T& value, const encode_options& options = {}) {
-  LADING_TRY {
-    std::vector<detail::payload> payloads;
-    const result<std::size_t> size = detail::plan_frames(value, options, payloads);
-    if (!size) return fail(size.error());
-    result<frames> made = detail::frames_builder::make(*size, payloads);
-    if (!made) return made;
-    if (const auto written = detail::write_head(value, options, detail::frames_builder::head(*made)); !written) return fail(written.error());
-    return made;
-  }
-  LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.what = "the list of frames could not be allocated"}))
+  return detail::make_frames(
+      &value, options,
+      [](const void* object, const encode_options& how, std::vector<detail::payload>& payloads) {
+        return detail::plan_frames(*static_cast<const T*>(object), how, payloads);
+      },
+      [](const void* object, const encode_options& how, bytes_span head) { return detail::write_head(*static_cast<const T*>(object), how, head); });
 }
 
 template <class T>
