@@ -54,8 +54,8 @@ TEST_F(client_memories, a_registration_ends_before_its_memory_goes) {
   expect_gone(2);
   replaced = registered_bytes();
   expect_gone(3);
-  std::vector<registered_bytes> several;
-  for (int i = 0; i < 3; ++i) several.push_back(own_bytes());
+  std::vector<registered_bytes> several(3);
+  for (registered_bytes& each : several) each = own_bytes();
   several.erase(several.begin());
   expect_gone(4);
   several.clear();

@@ -37,6 +37,7 @@ class intake {
     job->slot = slot;
     job->mode = request.mode;
     std::vector<result<remote_region_id>> regions;
+    regions.reserve(request.regions.size());
     for (const bytes_view descriptor : request.regions) regions.push_back(mail_.import_for(*client, descriptor, options_.max_imports));
     std::vector<exchange_item> items;
     for (const protocol::put_entry& entry : request.entries) {
