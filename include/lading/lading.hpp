@@ -1,8 +1,9 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The whole library but for transports (lading/transports/<name>.hpp), DLPack (lading/codec/tensor/dlpack.hpp) and std::error_code
-// (lading/core/error_code.hpp), which need more than most programs want to compile. For users: lading's own headers include what they need.
+// The whole library but for transports (lading/transports/<name>.hpp), DLPack (lading/codec/tensor/dlpack.hpp), dates
+// (lading/codec/calendar.hpp) and std::error_code (lading/core/error_code.hpp), which need more than most programs want to compile. For users:
+// lading's own headers include what they need.
 
 #include <lading/batch/decode.hpp>         // IWYU pragma: export
 #include <lading/batch/encode.hpp>         // IWYU pragma: export
