@@ -102,12 +102,13 @@ TEST(batch_encode, gathers_strided_tensors_of_any_size) {
   worker_pool pool(3);
   const std::vector<tensor_view> objects{transposed(values, 1024, 1024), transposed(values, 3, 5),      *tensor_view::of(values),
                                          transposed(values, 100, 300),   transposed(values, 512, 2048), tensor_view{}};
-  for (const std::size_t workers : {std::size_t{1}, std::size_t{2}, std::size_t{4}}) {
-    for (const bool checksum : {true, false}) {
+  for (const bool checksum : {true, false}) {
+    const auto expected = one_by_one(objects, {.checksum = checksum});
+    for (const std::size_t workers : {std::size_t{1}, std::size_t{2}, std::size_t{4}}) {
       arena slots;
       const auto batch = batch_encode_into(objects, slots, {.num_workers = workers, .pool = &pool, .checksum = checksum});
       ASSERT_TRUE(batch) << batch.error().message();
-      EXPECT_TRUE(holds(*batch, one_by_one(objects, {.checksum = checksum})));
+      EXPECT_TRUE(holds(*batch, expected));
       const auto back = lading::batch_decode_from<tensor>(*batch, {.num_workers = workers, .pool = &pool});
       ASSERT_TRUE(back) << back.error().message();
       for (std::size_t i = 0; i < objects.size(); ++i) EXPECT_TRUE((*back)[i].view() == objects[i]);
@@ -115,11 +116,12 @@ TEST(batch_encode, gathers_strided_tensors_of_any_size) {
   }
   // One gathered tensor alone: everybody works on it.
   const std::vector<tensor_view> one{transposed(values, 1024, 1024)};
-  for (int round = 0; round < 20; ++round) {
+  const auto expected = one_by_one(one);
+  for (int round = 0; round < 10; ++round) {
     arena slots;
     const auto batch = batch_encode_into(one, slots, {.num_workers = 4, .pool = &pool});
     ASSERT_TRUE(batch);
-    ASSERT_TRUE(holds(*batch, one_by_one(one)));
+    ASSERT_TRUE(holds(*batch, expected));
   }
 }
 

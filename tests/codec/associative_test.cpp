@@ -162,7 +162,7 @@ TEST(associative, keys_that_collide_on_purpose_are_refused) {
   ASSERT_TRUE(even.has_value()) << even.error().message();
   bool refused = false;  // the number of buckets while decoding is the library's choice: try what it may be
   std::unordered_set<std::uint64_t> probe;
-  for (std::size_t reserved = 1; reserved <= 2 * count; reserved += reserved / 16 + 1) {
+  for (std::size_t reserved = 1; reserved <= 2 * count; reserved += reserved / 8 + 1) {
     probe.rehash(reserved);
     const auto decoded = lading::decode_from<std::unordered_set<std::uint64_t>>(colliding(count, probe.bucket_count()));
     if (decoded) continue;

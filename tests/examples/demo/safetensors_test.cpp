@@ -78,7 +78,7 @@ TEST(demo_safetensors, every_truncation_is_refused) {
   for (const char* name : {"model.safetensors", "unaligned.safetensors", "only_metadata.safetensors"}) {
     const auto file = content_of(name);
     ASSERT_TRUE(accepts(file)) << name;
-    const std::size_t step = file.size() > 4096 ? 7 : 1;
+    const std::size_t step = file.size() > 4096 ? 31 : 1;
     for (std::size_t size = 0; size < file.size(); size += step) ASSERT_FALSE(accepts(lading::bytes_view(file).first(size))) << name << ' ' << size;
   }
 }
@@ -89,7 +89,7 @@ TEST(demo_safetensors, flipped_bits_of_a_header_are_refused_or_harmless) {
     std::uint64_t header = 0;
     std::memcpy(&header, file.data(), sizeof header);
     std::size_t refused = 0, tried = 0;
-    const std::size_t step = header > 512 ? 5 : 1;
+    const std::size_t step = header > 512 ? 23 : 1;
     for (std::size_t bit = 0; bit < (8 + header) * 8; bit += step, ++tried) {
       file[bit / 8] ^= std::byte{1} << (bit % 8);
       refused += accepts(file) ? 0 : 1;
