@@ -350,6 +350,82 @@ TEST_F(ucx_shared_regions, larger_than_a_round_and_mixed_with_others) {
   EXPECT_TRUE(run(std::span(&whole, 1)).ok());
 }
 
+TEST_F(ucx_shared_regions, have_one_round_for_all_batches) {
+  constexpr std::size_t size = std::size_t{16} << 20;
+  auto near = ucx_test::make<ucx_test::shared_regions>().value(), far = ucx_test::make<ucx_test::shared_regions>().value();
+  const region source = near.allocate_region(size).value(), target = far.allocate_region(size).value();
+  const peer_id peer = conformance::connect(near, far);
+  const slice all{source.id(), near.import_region(peer, far.export_region(target).value()).value(), 0, 0, size};
+  std::vector<transfer> running;
+  for (int i = 0; i < 9; ++i) running.push_back(near.submit(peer, op::put, std::span(&all, 1)).value());
+  const auto ended = [&] { return std::count_if(running.begin(), running.end(), [](const transfer& each) { return each.ready(); }); };
+  auto before = ended();
+  EXPECT_LT(before, 9);
+  for (int rounds = 0; before < 9 && rounds < 100; ++rounds) {
+    near.progress();
+    EXPECT_LE(ended() - before, 2) << "one round copied more than 32 MiB";
+    before = ended();
+  }
+  EXPECT_EQ(before, 9);
+  for (const transfer& each : running) EXPECT_TRUE(each.how().ok());
+}
+
+/// Time goes on as it does, until it is stopped; then only when it is told to.
+struct stoppable_clock {
+  [[nodiscard]] time_source source() noexcept {
+    return {[](void* self) noexcept {
+              const auto& clock = *static_cast<stoppable_clock*>(self);
+              return clock.stopped ? clock.at : time_source{}.now();
+            },
+            this};
+  }
+  void stop() noexcept { at = time_source{}.now(), stopped = true; }
+  bool stopped = false;
+  std::chrono::nanoseconds at{0};
+};
+
+/// Kills the peer when the first transfer ends, and lets a millisecond pass.
+struct killing_observer final : transfer_observer {
+  killing_observer(ucx_test::process& of, stoppable_clock& on) : far(of), clock(on) {}
+  void ended(peer_id, op, const completion&) noexcept override {
+    if (!std::exchange(armed, false)) return;
+    far.kill();
+    clock.at += std::chrono::milliseconds(1);
+  }
+  ucx_test::process& far;
+  stoppable_clock& clock;
+  bool armed = false;
+};
+
+TEST_F(ucx_shared_regions, refuse_what_begins_after_their_owner_died_in_the_same_round) {
+  constexpr std::size_t size = std::size_t{1} << 20;
+  for (const bool dies : {false, true}) {
+    ucx_test::process far(ucx_test::shared_regions::lanes, size, true);
+    stoppable_clock clock;
+    killing_observer observer(far, clock);
+    auto near = ucx_test::make<ucx_test::shared_regions>({.clock = clock.source(), .observer = &observer}).value();
+    const region source = near.allocate_region(size).value();
+    const peer_id peer = near.connect(far.address()).value();
+    const remote_region_id there = near.import_region(peer, far.descriptor()).value();
+    const std::vector<slice> more_than_a_round(40, slice{source.id(), there, 0, 0, size});
+    near.progress();
+    clock.stop();
+    observer.armed = dies;
+    transfer first = near.submit(peer, op::put, more_than_a_round).value();
+    transfer second = near.submit(peer, op::put, std::span(more_than_a_round).first(1)).value();
+    ASSERT_FALSE(first.ready());
+    ASSERT_FALSE(second.ready());
+    near.progress();  // the rest of the first, then the second
+    EXPECT_TRUE(first.ready() && first.how().ok());
+    for (int i = 0; i < 5; ++i) near.progress();
+    ASSERT_TRUE(second.ready());
+    EXPECT_EQ(second.how().ok(), !dies);
+    if (dies) {
+      EXPECT_EQ(name_of(second.how().status.error().code()), "peer_lost");
+    }
+  }
+}
+
 TEST_F(ucx_shared_regions, can_be_declined) {
   for (const bool near_shares : {false, true}) {
     auto near = ucx_test::make<ucx_test::shared_regions>({}, [&](ucx_options& all) { all.share_regions = near_shares; }).value();

@@ -47,9 +47,14 @@ inline void ucx_driver::revoke_all() noexcept {
 }
 
 /// Whether the owner of shared regions is there; its memory would not tell.
-inline bool ucx_driver::owner_lives(ucx_wire& wire, std::chrono::nanoseconds now) noexcept {
+inline bool ucx_driver::owner_lives(ucx_wire& wire, const batch& slices) noexcept {
   constexpr auto recently = std::chrono::microseconds(20);
   if (!wire.process.active()) return true;
+  if (unclocked_ > clock_bytes) {
+    now_ = host_->now();
+    unclocked_ = 0;
+  }
+  const auto now = std::max(slices.submitted(), now_);  // posted by submit, or by progress
   if (now - wire.seen_alive < recently) return true;
   wire.seen_alive = now;
   if (!wire.process.ended()) return true;
@@ -57,10 +62,10 @@ inline bool ucx_driver::owner_lives(ucx_wire& wire, std::chrono::nanoseconds now
   return false;
 }
 
-/// Copies slices from `first` on, up to `end` or one of another region, as far as the round's bytes go; returns how many are done with.
+/// Copies slices from `first` on, up to `end` or one of another region, as far as the bytes of the round go; returns how many are done with.
 ///
 /// A slice counts as arrived when its region was still registered after it was copied.
-inline std::size_t ucx_driver::copy_shared(ucx_wire& wire, batch& slices, std::size_t first, std::size_t end, direct_round& round) noexcept {
+inline std::size_t ucx_driver::copy_shared(ucx_wire& wire, batch& slices, std::size_t first, std::size_t end, direct_share& share) noexcept {
   const posted_slice front = slices[first];
   const shared_view& view = static_cast<const ucx_remote&>(*front.remote.key).shared;
   operation& token = slices.token();
@@ -71,17 +76,18 @@ inline std::size_t ucx_driver::copy_shared(ucx_wire& wire, batch& slices, std::s
   std::size_t next = first;
   std::uint64_t bytes = 0;
   auto state = view.state();
-  while (state == shared_head::condition::live && next < end && round.left != 0) {
+  while (state == shared_head::condition::live && next < end && round_left_ != 0) {
     const slice& each = slices.raw(next);
     if (each.local != handles.local || each.remote != handles.remote) break;
     // What an earlier round has copied of a slice that is larger than a round.
     const std::uint64_t before = next == first ? std::exchange(token.user_number, 0) : 0;
-    const std::uint64_t size = std::min(each.size - before, round.left);
+    const std::uint64_t size = std::min(each.size - before, round_left_);
     std::byte* const here = local + each.local_offset + before;
     std::byte* const there = remote + each.remote_offset + before;
-    const auto mode = round.streaming && each.size >= streaming_slice ? copy_mode::streaming : copy_mode::cached;
+    const auto mode = share.streaming && each.size >= streaming_slice ? copy_mode::streaming : copy_mode::cached;
     copy_bytes(put ? there : here, put ? here : there, static_cast<std::size_t>(size), mode);
-    round.left -= size;
+    round_left_ -= size;
+    unclocked_ += size;
     if (before + size < each.size) {
       token.user_number = before + size;
       break;
@@ -91,8 +97,8 @@ inline std::size_t ucx_driver::copy_shared(ucx_wire& wire, batch& slices, std::s
   }
   state = view.state();
   if (state == shared_head::condition::live) {
-    round.count += next - first;
-    round.bytes += bytes;
+    share.count += next - first;
+    share.bytes += bytes;
     return next - first;
   }
   if (state != shared_head::condition::deregistered) {

@@ -109,18 +109,19 @@ inline std::size_t ucx_driver::post(batch& slices, std::size_t first) noexcept {
   const std::size_t end = slices.size();
   operation& token = slices.token();
   std::size_t next = first;
-  direct_round round;
+  direct_share share;
   while (next < end && wire->usable()) {
     const posted_slice front = slices[next];
     if (static_cast<const ucx_remote&>(*front.remote.key).shared) {
-      if (!round.begun) {
-        if (!owner_lives(*wire, std::max(slices.submitted(), now_))) break;  // posted by submit, or by progress
-        round.begun = true;
-        round.streaming = slices.total_bytes() >= streaming_batch;
+      if (round_left_ == 0) break;
+      if (!share.begun) {
+        if (!owner_lives(*wire, slices)) break;
+        share.begun = true;
+        share.streaming = slices.total_bytes() >= streaming_batch;
       }
-      const std::size_t copied = copy_shared(*wire, slices, next, end, round);
+      const std::size_t copied = copy_shared(*wire, slices, next, end, share);
       next += copied;
-      if (copied == 0 || round.left == 0) break;
+      if (copied == 0) break;
       continue;
     }
     if (wire->bytes_out >= options_.window_bytes) break;
@@ -165,7 +166,7 @@ inline std::size_t ucx_driver::post(batch& slices, std::size_t first) noexcept {
     next += slot->count;
     send_request(*slot, head, payload, alone ? 0u : static_cast<unsigned>(UCP_AM_SEND_FLAG_EAGER));  // may end the operation with its last slice
   }
-  if (round.count != 0) token.succeeded(round.count, round.bytes);
+  if (share.count != 0) token.succeeded(share.count, share.bytes);
   return next - first;
 }
 

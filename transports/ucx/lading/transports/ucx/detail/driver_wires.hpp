@@ -241,6 +241,8 @@ inline void ucx_driver::look_after(ucx_wire& wire, std::chrono::nanoseconds now)
 inline std::size_t ucx_driver::progress() noexcept {
   constexpr auto round = std::chrono::milliseconds(1);
   now_ = host_->now();
+  round_left_ = round_bytes;
+  unclocked_ = 0;
   std::size_t happened = worker_.progress();
   if (look_ || now_ - looked_ >= round) {
     looked_ = now_;
