@@ -333,12 +333,33 @@ TEST(submitter, its_end_ends_what_was_dropped) {
   EXPECT_TRUE(watched.expired());
 }
 
+TEST(submitter, a_future_that_outlives_it_is_ended_before_what_it_keeps_goes) {
+  worker_pool pool(1);
+  loopback_sides<select_always> two({}, queueing(pool));
+  std::uint64_t running = 1;  // when what was kept is freed
+  std::shared_ptr<int> kept(new int(1), [&](int* gone) {
+    running = two.near.metrics().submitted - two.near.metrics().completed;
+    delete gone;
+  });
+  const std::weak_ptr<int> watched = kept;
+  {
+    const exchange_item items[]{two.item(0, 100, 50)};
+    auto future = two.ours->submit(items, op::get);
+    future.keep(std::move(kept));
+    two.ours.reset();
+    ASSERT_FALSE(future.is_ready());
+    ASSERT_FALSE(watched.expired());
+  }
+  EXPECT_TRUE(watched.expired());
+  EXPECT_EQ(running, 0u);
+}
+
 /// Two sides whose transport ends gets before their bytes come, and submissions that were dropped then.
 struct late_sides : sides<endpoint, select_always> {
   late_sides(store_conformance::keeps_gets::fate& near_fate, store_conformance::keeps_gets::fate& far_fate, std::chrono::nanoseconds close_limit)
       : sides(make(near_fate), make(far_fate), {.close_limit = close_limit}), told(near_fate) {}
   /// Returns what the dropped submission keeps.
-  [[nodiscard]] std::weak_ptr<int> drop_quarantined() {
+  [[nodiscard]] std::weak_ptr<int> drop_quarantined(bool submitter_first = false) {
     told.keep = true;
     auto kept = std::make_shared<int>(1);
     std::weak_ptr<int> watched = kept;
@@ -347,6 +368,7 @@ struct late_sides : sides<endpoint, select_always> {
     future.keep(std::move(kept));
     EXPECT_EQ(future.get()[0].error(), errc::timed_out);
     EXPECT_TRUE(future.quarantined());
+    if (submitter_first) ours.reset();
     return watched;
   }
   static endpoint make(store_conformance::keeps_gets::fate& fate) {
@@ -387,6 +409,30 @@ TEST(submitter, its_end_frees_nothing_that_may_yet_be_written_and_all_else) {
   EXPECT_FALSE(out.expired());
   told.keep = false;
   while (two.near.metrics().released != 2) two.near.progress();
+}
+
+TEST(submitter, a_future_that_outlives_it_frees_nothing_that_may_yet_be_written_and_all_else) {
+  store_conformance::keeps_gets::fate told, others;
+  late_sides two(told, others, 1ms);
+  {
+#if defined(LADING_DETAIL_POISON)
+    const __lsan::ScopedDisabler meant;
+#endif
+    EXPECT_FALSE(two.drop_quarantined(true).expired());
+  }
+  told.keep = false;
+  while (two.near.metrics().released != 1) two.near.progress();
+  store_conformance::keeps_gets::fate then, far;
+  late_sides patient(then, far, 10s);
+  std::weak_ptr<int> watched;
+  std::thread later([&] {
+    std::this_thread::sleep_for(50ms);
+    then.keep = false;
+  });
+  watched = patient.drop_quarantined(true);
+  later.join();
+  EXPECT_TRUE(watched.expired());
+  EXPECT_TRUE(patient.arrived(0, 100, 50));
 }
 
 TEST(submitter, per_item_results_of_a_batch_that_fails_in_part) {

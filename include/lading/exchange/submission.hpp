@@ -2,11 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <span>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -62,18 +64,28 @@ struct submission_state {
 /// Submissions that their users have dropped: they run on, with the memory that they keep.
 class orphanage {
  public:
-  void adopt(std::unique_ptr<submission_state> state) noexcept {
+  /// Takes it over; not where nobody will look after it, because the submitter has gone.
+  [[nodiscard]] bool adopt(std::unique_ptr<submission_state>& state) noexcept {
     std::lock_guard held(mutex_);
+    if (closed_) return false;
     LADING_TRY { states_.push_back(std::move(state)); }
     LADING_CATCH_BAD_ALLOC(static_cast<void>(state.release()))  // its memory must not be freed under a transfer
+    return true;
   }
   [[nodiscard]] std::vector<std::unique_ptr<submission_state>> take() noexcept {
     std::lock_guard held(mutex_);
     return std::exchange(states_, {});
   }
+  /// The last take.
+  [[nodiscard]] std::vector<std::unique_ptr<submission_state>> close() noexcept {
+    std::lock_guard held(mutex_);
+    closed_ = true;
+    return std::exchange(states_, {});
+  }
 
  private:
   std::mutex mutex_;
+  bool closed_ = false;
   std::vector<std::unique_ptr<submission_state>> states_;
 };
 
@@ -125,8 +137,10 @@ struct local_copying {
 
 /// The future of submitted items, with a result for each.
 ///
-/// Destroying one that runs lets it run on, and with it all that keep() got: no memory is freed under a transfer.
-/// Threads: one at a time.
+/// Destroying one that runs lets it run on, and with it all that keep() got: no memory is freed under a transfer. Where its submitter has gone, that ends
+/// it first, as destroying the submitter ends what was dropped before.
+/// Lifetime: it may outlive its submitter, but neither the transport nor the meter.
+/// Threads:  one at a time.
 template <class Meter>
 class submission {
  public:
@@ -140,7 +154,8 @@ class submission {
   ~submission() {
     if (state_ == nullptr) return;
     settle(*state_, *shared_);  // learns whether all its memory has come back
-    if (state_->open != 0 || (!state_->kept.empty() && !is_released(*state_))) shared_->orphans.adopt(std::move(state_));
+    if (state_->open == 0 && (state_->kept.empty() || is_released(*state_))) return;
+    if (!shared_->orphans.adopt(state_)) end(std::span(&state_, 1), *shared_);
   }
 
   /// Whether every item has ended. Makes no progress: copies are made by progress() and whatever waits.
@@ -154,14 +169,7 @@ class submission {
 
   /// Makes progress until every item has ended.
   void wait() noexcept {
-    while (!progress()) {
-      for (detail::submitted_group& group : state_->groups) {
-        if (group.how == strategy::transport && !group.settled) {
-          static_cast<void>(group.running.wait());
-          break;
-        }
-      }
-    }
+    if (state_ != nullptr) wait(*state_, *shared_);
   }
 
   /// Makes progress until every item has ended or the time is up; returns is_ready(). A copy inside the process may outlast the time.
@@ -205,10 +213,7 @@ class submission {
 
   /// Ends the items as soon as that can be done.
   void cancel() noexcept {
-    if (state_ == nullptr) return;
-    for (detail::submitted_group& group : state_->groups) {
-      if (group.how == strategy::transport && !group.settled) group.running.cancel();
-    }
+    if (state_ != nullptr) cancel(*state_);
   }
 
   /// Something that must live as long as the items move, such as leases of their memory.
@@ -222,6 +227,9 @@ class submission {
     detail::local_copying copying;
     detail::staging_area staging;
     Meter* meter = nullptr;
+    void* transport = nullptr;
+    std::size_t (*progress)(void* transport) = nullptr;
+    std::chrono::nanoseconds close_limit{0};
   };
 
   /// Copies some, and settles what has ended; returns whether all has.
@@ -241,6 +249,21 @@ class submission {
     return std::all_of(state.groups.begin(), state.groups.end(), free);
   }
 
+  /// Ends submissions. What they keep, and the transport has not let go of within close_limit, is never freed: it may yet be written.
+  static void end(std::span<std::unique_ptr<detail::submission_state>> dropped, shared_part& shared) noexcept {
+    for (auto& each : dropped) {
+      cancel(*each);
+      wait(*each, shared);
+    }
+    const auto until = later(std::chrono::steady_clock::now(), shared.close_limit);
+    for (auto& each : dropped) {
+      while (!is_released(*each) && std::chrono::steady_clock::now() < until) {
+        if (shared.progress(shared.transport) == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
+      }
+      if (!is_released(*each)) static_cast<void>(each.release());
+    }
+  }
+
   static void settle(detail::submission_state& state, shared_part& shared) noexcept {
     for (detail::submitted_group& group : state.groups) {
       if (group.settled || !ended(group)) continue;
@@ -256,6 +279,21 @@ class submission {
   submission(std::unique_ptr<detail::submission_state> state, std::shared_ptr<shared_part> shared) noexcept
       : state_(std::move(state)), shared_(std::move(shared)) {}
 
+  static void wait(detail::submission_state& state, shared_part& shared) noexcept {
+    while (!advance(state, shared)) {
+      for (detail::submitted_group& group : state.groups) {
+        if (group.how == strategy::transport && !group.settled) {
+          static_cast<void>(group.running.wait());
+          break;
+        }
+      }
+    }
+  }
+  static void cancel(detail::submission_state& state) noexcept {
+    for (detail::submitted_group& group : state.groups) {
+      if (group.how == strategy::transport && !group.settled) group.running.cancel();
+    }
+  }
   static bool ended(const detail::submitted_group& group) noexcept {
     return group.settled || (group.how == strategy::local ? group.next == group.copies.size() : group.running.ready());
   }

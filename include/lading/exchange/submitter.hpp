@@ -6,7 +6,6 @@
 #include <cstring>
 #include <memory>
 #include <span>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -34,15 +33,15 @@ struct submitter_options {
   worker_pool* pool = nullptr;                          ///< whose threads these are; null = worker_pool::shared()
   std::chrono::nanoseconds deadline{0};                 ///< of a submission that names none; 0 = the endpoint's
   std::chrono::nanoseconds close_limit =
-      std::chrono::seconds(1);  ///< how long destroying it waits for the transport to let go of what dropped submissions keep
+      std::chrono::seconds(1);  ///< how long destroying it, or a submission that outlived it, waits for the transport to let go of what is kept
 };
 
 /// Moves items to and from peers, each group by the strategy that the selector chooses, as one future with a result for each item.
 ///
 /// Adjacent slices that follow each other are moved as one, large ones in pieces, tiny ones that follow each other at the peer staged in one; the results are
 /// those of the items as they were given.
-/// Lifetime: the transport and the meter must outlive it; submissions may outlive it, but not the transport. Destroying it ends what dropped submissions
-///           left behind. What these keep, and the transport has not let go of within submitter_options::close_limit, is never freed: it may yet be
+/// Lifetime: the transport and the meter must outlive it and its submissions; these may outlive it. Destroying it ends what dropped submissions left
+///           behind. What these keep, and the transport has not let go of within submitter_options::close_limit, is never freed: it may yet be
 ///           written.
 /// Threads:  any.
 template <class Transport, class Selector = select_by_process, class Meter = exchange_meter<>>
@@ -71,20 +70,8 @@ class basic_submitter {
   basic_submitter& operator=(basic_submitter&&) noexcept = delete;
   ~basic_submitter() {
     if (shared_ == nullptr) return;
-    auto dropped = shared_->orphans.take();
-    for (auto& each : dropped) {
-      future last(std::move(each), shared_);
-      last.cancel();
-      last.wait();
-      each = std::move(last.state_);
-    }
-    const auto until = later(std::chrono::steady_clock::now(), options_.close_limit);
-    for (auto& each : dropped) {
-      while (!future::is_released(*each) && std::chrono::steady_clock::now() < until) {
-        if (transport_->progress() == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
-      }
-      if (!future::is_released(*each)) static_cast<void>(each.release());
-    }
+    auto dropped = shared_->orphans.close();
+    future::end(dropped, *shared_);
   }
 
   /// Makes a region addressable for peers.
@@ -149,7 +136,7 @@ class basic_submitter {
   /// Moves on what dropped submissions left behind. For those who drive the transport themselves; submit does it as well.
   void reap() noexcept {
     for (auto& each : shared_->orphans.take()) {
-      if (!future::advance(*each, *shared_) || !future::is_released(*each)) shared_->orphans.adopt(std::move(each));
+      if (!future::advance(*each, *shared_) || !future::is_released(*each)) static_cast<void>(shared_->orphans.adopt(each));
     }
   }
 
@@ -174,6 +161,9 @@ class basic_submitter {
     shared_->copying.workers = options.copy_workers;
     if (options.copy_workers > 1) shared_->copying.pool = options.pool != nullptr ? options.pool : &worker_pool::shared();
     shared_->meter = &meter;
+    shared_->transport = &transport;
+    shared_->progress = [](void* used) { return std::size_t{static_cast<Transport*>(used)->progress()}; };
+    shared_->close_limit = options.close_limit;
   }
 
   void start_group(detail::submission_state& state, std::span<const exchange_item> items, peer_id peer, op direction, const submit_options& options) {
