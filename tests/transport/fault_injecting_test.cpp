@@ -92,18 +92,61 @@ TEST(fault_injecting, delay) {
   EXPECT_EQ(pair.near->counts()[fault::delay], 1u);
 }
 
+/// Two puts to the same bytes; whether the first one was held back, and whether it was the last to arrive.
+struct two_puts {
+  explicit two_puts(const fault_plan& plan) : pair(plan) {
+    std::memset(pair.source.data() + 64, 0x22, 64);
+    first = pair.put(pair.one(0, 64));
+    pair.rounds();
+    held = !first.ready();
+    const slice again{pair.source.id(), pair.imported, 64, 0, 64};
+    second = pair.put(again);
+    pair.rounds();
+  }
+  [[nodiscard]] bool swapped() const { return pair.arrived(std::byte{0x11}) == 64; }
+
+  fault_pair pair;
+  transfer first, second;
+  bool held = false;
+};
+
 TEST(fault_injecting, reorder) {
+  two_puts both(only(fault::reorder));
+  EXPECT_TRUE(both.held) << "it waits for the one that follows";
+  EXPECT_TRUE(both.first.ready() && both.second.ready()) << "no time has to pass";
+  EXPECT_TRUE(both.swapped());
+  EXPECT_EQ(both.pair.arrived(std::byte{0x22}), 0u);
+}
+
+TEST(fault_injecting, reorder_changes_the_order_of_some) {
+  int swapped = 0;
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    fault_plan plan{.seed = seed};
+    two_puts both(plan.with(fault::reorder, fault_plan::always / 2));
+    both.pair.clock.advance(1ms);  // the second one may be held back
+    both.pair.rounds();
+    EXPECT_EQ(both.swapped(), both.held) << "seed " << seed;
+    swapped += both.swapped();
+    ASSERT_TRUE(both.first.ready() && both.second.ready());
+    EXPECT_TRUE(both.first.how().ok() && both.second.how().ok());
+  }
+  EXPECT_GT(swapped, 20);
+  EXPECT_LT(swapped, 80);
+  EXPECT_FALSE(two_puts({}).swapped());
+}
+
+TEST(fault_injecting, reorder_does_not_wait_for_ever) {
   fault_pair pair(only(fault::reorder));
-  transfer first = pair.put(pair.one(0, 100));
+  transfer alone = pair.put(pair.one(0, 100));
+  const peer_id other = pair.near->connect(pair.far->address().value()).value();
+  const remote_region_id there = pair.near->import_region(other, pair.far->export_region(pair.target).value()).value();
+  const slice beside{pair.source.id(), there, 100, 100, 100};
+  transfer held = pair.near->submit(other, op::put, std::span(&beside, 1)).value();
   pair.rounds();
-  EXPECT_FALSE(first.ready()) << "it waits for the one that follows";
-  transfer second = pair.put(pair.one(100, 100));
-  pair.rounds();
-  EXPECT_TRUE(first.ready());
-  EXPECT_FALSE(second.ready());
+  EXPECT_FALSE(alone.ready() || held.ready()) << "nothing follows on the same connection";
   pair.clock.advance(1ms);
   pair.rounds();
-  EXPECT_TRUE(second.ready());
+  EXPECT_TRUE(alone.ready() && held.ready());
   EXPECT_EQ(pair.arrived(), 200u);
 }
 

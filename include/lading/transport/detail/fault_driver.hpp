@@ -3,6 +3,7 @@
 
 // The driver of fault_injecting: it runs batches on another transport, and spoils some.
 
+#include <algorithm>
 #include <optional>
 
 #include <lading/transport/concept.hpp>
@@ -96,12 +97,10 @@ class fault_driver final : public driver {
       running_.reserve(running_.size() + 1);
       running fresh = draw(slices);
       fresh.first = first;
-      running_.push_back(std::move(fresh));
+      fresh.number = ++posted_;
+      running_.insert(held_back(*fresh.peer), std::move(fresh));  // the one that is held back begins after it
     }
     LADING_CATCH_BAD_ALLOC(return 0)
-    for (running& each : running_) {
-      if (each.token != &slices.token() && each.state == stage::reordered) each.begin_at = std::chrono::nanoseconds{0};
-    }
     return slices.size() - first;
   }
   bool notify(driver_connection& peer, std::uint64_t tag, operation& token) noexcept override {
@@ -205,7 +204,9 @@ class fault_driver final : public driver {
     std::vector<bool> arrived;
     stage state = stage::held;
     std::size_t first = 0;
+    std::uint64_t number = 0;  // in the order in which they were posted
     std::chrono::nanoseconds begin_at{0};
+    std::chrono::nanoseconds held_until{0};  // where reordered
     bool duplicate = false, corrupt = false, shorten = false, pretend = false;
     std::size_t victim = 0;
     std::uint64_t draw = 0;
@@ -242,9 +243,12 @@ class fault_driver final : public driver {
       fresh.state = stage::lost;
       return fresh;
     }
-    const bool reordered = fire(fault::reorder);
-    if (fire(fault::delay) || reordered) fresh.begin_at = later(host_->now(), plan_.hold_time);
-    if (reordered) fresh.state = stage::reordered;
+    if (fire(fault::delay)) fresh.begin_at = later(host_->now(), plan_.hold_time);
+    // Held back are never two in a row: they would wait for each other, and keep their order.
+    if (fire(fault::reorder) && held_back(*fresh.peer) == running_.end()) {
+      fresh.state = stage::reordered;
+      fresh.held_until = later(host_->now(), plan_.hold_time);
+    }
     fresh.duplicate = fire(fault::duplicate);
     // The faults that spoil bytes need bytes; they choose the last slice that has any.
     std::size_t victim = slices.size();
@@ -255,6 +259,16 @@ class fault_driver final : public driver {
     fresh.pretend = !fresh.shorten && fire(fault::false_completion);
     fresh.corrupt = !fresh.shorten && !fresh.pretend && fire(fault::corruption);
     return fresh;
+  }
+
+  /// The batch to this peer that waits for another one to begin first, or end().
+  [[nodiscard]] auto held_back(const connection& peer) noexcept {
+    return std::find_if(running_.begin(), running_.end(), [&](const running& each) { return each.state == stage::reordered && each.peer == &peer; });
+  }
+  /// `begun` has begun: who was held back for such a one need not wait any more.
+  void let_go(const running& begun) noexcept {
+    const auto held = held_back(*begun.peer);
+    if (held != running_.end() && held->number < begun.number) held->state = stage::held;
   }
 
   /// Submits the batch, or what is to arrive of it, to the inner transport.
@@ -307,7 +321,12 @@ class fault_driver final : public driver {
       if (each.state == stage::dropped) return each.failure = fail(each.token->given_up()), true;
       if (each.peer->dead && !each.inner) return each.failure = fail(errc::peer_lost, {.what = "an injected fault"}), true;
       if (each.state == stage::lost || at < each.begin_at || (each.peer->stalled_until > at && each.state != stage::notifying)) return false;
-      if (!each.inner) return !begin(each) && !each.failure;
+      if (each.state == stage::reordered && at < each.held_until) return false;
+      if (!each.inner) {
+        if (!begin(each)) return !each.failure;
+        let_go(each);
+        return false;
+      }
       if (!each.inner.ready()) return false;
       if (each.state == stage::notifying) return true;
       if (each.inner.how().ok() && each.duplicate) {
@@ -368,7 +387,8 @@ class fault_driver final : public driver {
   std::string name_;
   driver_host* host_ = nullptr;
   region scratch_;
-  std::vector<running> running_;  // in the order in which they were posted
+  std::vector<running> running_;  // in the order in which they are to begin
+  std::uint64_t posted_ = 0;
   std::mutex random_mutex_;
   std::uint64_t random_;
   fault_counts counts_;
