@@ -294,6 +294,106 @@ TEST(fault_injecting, corruption_is_one_bit_and_ends_ok) {
   EXPECT_EQ(bits, 0xffu) << "any bit";
 }
 
+using twice_faulty = fault_injecting<faulty>;
+
+/// Spoiled puts over a transport that delays each batch until its own clock moves: the put, and then the byte that is flipped.
+struct held_flips {
+  held_flips() {
+    const auto make = [&](const fault_plan& above, const fault_plan& under) {
+      loopback_options inner;
+      inner.workers = 1;
+      auto carrier = faulty::create(loopback::create(inner).value(), under, {.clock = below_clock.source()}).value();
+      return twice_faulty::create(std::move(carrier), above, {.clock = clock.source()}).value();
+    };
+    near.emplace(make(only(fault::corruption), only(fault::delay)));
+    far.emplace(make({}, {}));
+    source = near->allocate_region(4096).value();
+    target = far->allocate_region(4096).value();
+    std::memset(source.data(), 0x11, 4096);
+    peer = near->connect(far->address().value()).value();
+    imported = near->import_region(peer, far->export_region(target).value()).value();
+  }
+  [[nodiscard]] transfer put(std::uint64_t offset, std::uint64_t size, const submit_options& options = {}) {
+    const slice moved{source.id(), imported, offset, offset, size};
+    return near->submit(peer, op::put, std::span(&moved, 1), options).value();
+  }
+  void rounds() {
+    for (int i = 0; i < 20; ++i) near->progress();
+  }
+  /// The puts have arrived, and their flipped bytes are under way.
+  void arrive() {
+    rounds();
+    below_clock.advance(1ms);
+    rounds();
+  }
+  [[nodiscard]] std::ptrdiff_t wrong(std::size_t size) const {
+    return static_cast<std::ptrdiff_t>(size) - std::count(target.bytes().begin(), target.bytes().end(), std::byte{0x11});
+  }
+
+  manual_clock clock, below_clock;
+  std::optional<twice_faulty> near, far;
+  region source, target;
+  peer_id peer{};
+  remote_region_id imported{};
+};
+
+TEST(fault_injecting, corruption_of_a_put_waits_without_blocking) {
+  held_flips pair;
+  std::vector<transfer> all;
+  for (std::uint64_t i = 0; i < 40; ++i) all.push_back(pair.put(i * 100, 100));
+  pair.arrive();
+  EXPECT_EQ(pair.wrong(4000), 0) << "all bytes are there, none is flipped yet";
+  for (const transfer& each : all) EXPECT_FALSE(each.ready());
+  pair.below_clock.advance(1ms);
+  pair.rounds();
+  for (const transfer& each : all) {
+    ASSERT_TRUE(each.ready());
+    EXPECT_TRUE(each.how().ok());
+  }
+  EXPECT_EQ(pair.wrong(4000), 40) << "one of each, with a byte of its own";
+  for (std::size_t i = 0; i < 4000; ++i) EXPECT_LE(std::popcount(std::to_integer<unsigned>(pair.target.bytes()[i] ^ std::byte{0x11})), 1);
+}
+
+TEST(fault_injecting, corruption_of_a_put_ends_when_it_is_given_up) {
+  for (const bool cancelled : {true, false}) {
+    held_flips pair;
+    transfer given_up = pair.put(0, 100, {.deadline = 10ms});
+    pair.arrive();
+    ASSERT_FALSE(given_up.ready());
+    cancelled ? given_up.cancel() : pair.clock.advance(10ms);
+    pair.rounds();
+    ASSERT_TRUE(given_up.ready()) << "the flipped byte has not begun, and need not";
+    EXPECT_EQ(given_up.how().status.error(), cancelled ? errc::cancelled : errc::timed_out);
+    EXPECT_FALSE(given_up.how().quarantined);
+    EXPECT_EQ(given_up.how().bytes, 0u);
+    pair.below_clock.advance(1ms);
+    pair.rounds();
+    EXPECT_EQ(pair.wrong(100), 0);
+    EXPECT_TRUE(pair.source.deregister().has_value());
+  }
+}
+
+// Each flipped byte lies in scratch memory until it has arrived, and then gives its place to another.
+TEST(fault_injecting, corruption_of_more_puts_than_there_are_scratch_bytes) {
+  held_flips pair;
+  std::vector<transfer> all;
+  for (std::uint64_t i = 0; i < 600; ++i) all.push_back(pair.put(i * 4, 4));
+  pair.arrive();
+  const auto ended = [&] { return std::count_if(all.begin(), all.end(), [](const transfer& each) { return each.ready(); }); };
+  EXPECT_EQ(ended(), 0);
+  pair.below_clock.advance(1ms);
+  pair.rounds();
+  EXPECT_GT(ended(), 0);
+  EXPECT_LT(ended(), 600);
+  for (int i = 0; i < 3; ++i) {
+    pair.below_clock.advance(1ms);
+    pair.rounds();
+  }
+  EXPECT_EQ(ended(), 600);
+  for (const transfer& each : all) EXPECT_TRUE(each.ready() && each.how().ok());
+  EXPECT_EQ(pair.wrong(2400), 600);
+}
+
 TEST(fault_injecting, false_completion_ends_ok_without_its_end) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     for (const op direction : {op::put, op::get}) {

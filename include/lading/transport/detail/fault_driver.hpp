@@ -38,9 +38,10 @@ class fault_driver final : public driver {
   result<void> start(driver_host& host) override {
     host_ = &host;
     host.incoming()->identity = inner_->identity();
-    auto scratch = inner_->allocate_region(4096);
+    auto scratch = inner_->allocate_region(scratch_size);
     if (!scratch) return fail(scratch.error());
     scratch_ = std::move(*scratch);
+    for (std::size_t i = 0; i < scratch_size; ++i) free_scratch_.push_back(i);
     return {};
   }
   void stop() noexcept override {
@@ -194,7 +195,9 @@ class fault_driver final : public driver {
     std::chrono::nanoseconds stalled_until{0};
     bool dead = false;
   };
-  enum class stage : std::uint8_t { held, reordered, lost, moving, notifying, dropped };
+  enum class stage : std::uint8_t { held, reordered, lost, moving, flipping, notifying, dropped };
+  static constexpr std::size_t scratch_size = 256;
+  static constexpr std::size_t no_scratch = scratch_size;
   struct running {
     explicit running(operation& owner) noexcept : token(&owner) {}
 
@@ -210,6 +213,7 @@ class fault_driver final : public driver {
     bool duplicate = false, corrupt = false, shorten = false, pretend = false;
     std::size_t victim = 0;
     std::uint64_t draw = 0;
+    std::size_t scratch = no_scratch;  // where the flipped byte of a put comes from, once it is under way
     result<void> failure;
   };
 
@@ -282,37 +286,50 @@ class fault_driver final : public driver {
       inner.push_back({static_cast<memory&>(*one.local.memory).inner.id(), static_cast<remote&>(*one.remote.key).inner, one.local_offset,
                        one.remote_offset, cut ? each.draw % one.size : one.size});
     }
-    return submit(each, slices.direction(), inner);
+    if (!submit(each, slices.direction(), inner)) return false;
+    each.state = stage::moving;
+    return true;
   }
   [[nodiscard]] bool submit(running& each, op direction, std::span<const slice> slices) {
     auto submitted =
         inner_->submit(each.peer->inner, direction, slices, {.deadline = std::chrono::nanoseconds::max()});  // the outer endpoint keeps it
     if (submitted) {
       each.inner = std::move(*submitted);
-      each.state = stage::moving;
       return true;
     }
     if (submitted.error() != errc::would_block) each.failure = fail(submitted.error());
     return false;
   }
 
-  /// Puts the flipped bit where it belongs: into local memory for a get, into the peer's for a put.
-  [[nodiscard]] bool corrupt(running& each) {
+  /// Puts the flipped bit where it belongs: into local memory for a get, into the peer's for a put. Whether the batch is to be reported.
+  [[nodiscard]] bool flip(running& each) {
     batch slices(*each.token);
+    if (each.scratch != no_scratch) {
+      if (!each.inner.ready()) return false;
+      if (each.inner.released()) free_scratch_.push_back(each.scratch);
+      if (!each.inner.how().ok()) {  // nobody knows which bit is there
+        each.arrived[each.victim - each.first] = false;
+        each.failure = each.inner.how().status;
+      }
+      return true;
+    }
+    if (each.token->given_up() != errc{}) return true;  // too late for the fault
     const posted_slice one = slices[each.victim];
     const std::uint64_t at = each.draw % one.size;
     const std::byte bit{static_cast<unsigned char>(1u << (each.draw >> 61))};
     std::byte& local = one.local.bytes[static_cast<std::size_t>(one.local_offset + at)];
     if (slices.direction() == op::get) {
       local ^= bit;
-      return false;
+      return true;
     }
-    scratch_.data()[0] = local ^ bit;
-    const slice flipped{scratch_.id(), static_cast<remote&>(*one.remote.key).inner, 0, one.remote_offset + at, 1};
-    if (!submit(each, op::put, std::span(&flipped, 1))) return false;
-    // The scratch byte is one for all, so wait here: a byte is soon there.
-    each.inner.wait_for(std::chrono::seconds(1));
-    return true;
+    if (free_scratch_.empty()) return false;
+    const std::size_t scratch = free_scratch_.back();
+    scratch_.data()[scratch] = local ^ bit;
+    const slice flipped{scratch_.id(), static_cast<remote&>(*one.remote.key).inner, scratch, one.remote_offset + at, 1};
+    if (!submit(each, op::put, std::span(&flipped, 1))) return !each.failure;
+    free_scratch_.pop_back();
+    each.scratch = scratch;
+    return false;
   }
 
   /// One step of one batch; whether it is to be reported.
@@ -327,6 +344,7 @@ class fault_driver final : public driver {
         let_go(each);
         return false;
       }
+      if (each.state == stage::flipping) return flip(each);
       if (!each.inner.ready()) return false;
       if (each.state == stage::notifying) return true;
       if (each.inner.how().ok() && each.duplicate) {
@@ -335,13 +353,14 @@ class fault_driver final : public driver {
         return !each.failure;
       }
       note_arrived(each);
-      if (each.corrupt && each.inner.how().ok()) static_cast<void>(corrupt(each));
-      return true;
+      if (!each.corrupt || !each.inner.how().ok()) return true;
+      each.state = stage::flipping;
+      return flip(each);
     }
     LADING_CATCH_BAD_ALLOC(each.failure = fail(errc::no_memory); return true)
   }
   void counted_begin(running& each) {
-    if (!begin(each)) each.state = stage::moving;  // the first copy stands
+    static_cast<void>(begin(each));  // otherwise the first copy stands
   }
   void note_arrived(running& each) {
     const std::size_t count = each.token->slice_count() - each.first;
@@ -387,6 +406,7 @@ class fault_driver final : public driver {
   std::string name_;
   driver_host* host_ = nullptr;
   region scratch_;
+  std::vector<std::size_t> free_scratch_;
   std::vector<running> running_;  // in the order in which they are to begin
   std::uint64_t posted_ = 0;
   std::mutex random_mutex_;
