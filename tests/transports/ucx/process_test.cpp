@@ -370,6 +370,28 @@ TEST_F(ucx_shared_regions, have_one_round_for_all_batches) {
   for (const transfer& each : running) EXPECT_TRUE(each.how().ok());
 }
 
+TEST_F(ucx_shared_regions, larger_than_a_round_need_no_wake_but_the_descriptor) {
+  constexpr std::size_t large = std::size_t{70} << 20;
+  auto near = ucx_test::make<ucx_test::shared_regions>().value(), far = ucx_test::make<ucx_test::shared_regions>().value();
+  const region source = near.allocate_region(large).value(), target = far.allocate_region(large).value();
+  const peer_id peer = conformance::connect(near, far);
+  const slice all{source.id(), near.import_region(peer, far.export_region(target).value()).value(), 0, 0, large};
+  const int fd = near.event_fd();
+  ASSERT_GE(fd, 0);
+  const auto readable_after_progress = [&] {
+    while (near.progress() != 0) {}
+    ::pollfd watched{.fd = fd, .events = POLLIN, .revents = 0};
+    return ::poll(&watched, 1, 0) == 1;
+  };
+  for (int quiet = 0; quiet < 3;) quiet = readable_after_progress() ? 0 : quiet + 1;  // the control: it does sleep where there is nothing to copy
+  const transfer running = near.submit(peer, op::put, std::span(&all, 1)).value();
+  EXPECT_FALSE(running.ready());
+  for (int rounds = 0; readable_after_progress() && !running.ready() && rounds < 1000;) ++rounds;
+  EXPECT_TRUE(running.ready()) << "it would have slept while there was something to copy";
+  while (!running.ready()) near.progress();
+  EXPECT_TRUE(running.how().ok());
+}
+
 /// Time goes on as it does, until it is stopped; then only when it is told to.
 struct stoppable_clock {
   [[nodiscard]] time_source source() noexcept {

@@ -166,6 +166,7 @@ inline std::size_t ucx_driver::post(batch& slices, std::size_t first) noexcept {
     next += slot->count;
     send_request(*slot, head, payload, alone ? 0u : static_cast<unsigned>(UCP_AM_SEND_FLAG_EAGER));  // may end the operation with its last slice
   }
+  if (next < end && round_left_ == 0) host_->incoming()->awake.signal();  // the next round has something to copy, though nothing will come in
   if (share.count != 0) token.succeeded(share.count, share.bytes);
   return next - first;
 }
