@@ -1,10 +1,11 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 
-// Deadlines of a store's client, the longest included.
+// Deadlines of a store's client, the longest included, and what it does where the server lies.
 
 #include <lading/exchange/client.hpp>
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -48,6 +49,64 @@ TEST(store_client_deadlines, hold_while_another_call_connects) {
   EXPECT_EQ(one->exists_batch(keys, {.deadline = 50ms})[0].error(), errc::timed_out);
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 600ms);
   connecting.join();
+}
+
+/// Says in the answers of its server that all values are so large.
+struct liar : loopback {
+  liar() : loopback(loopback::create().value()) {}
+  [[nodiscard]] result<region> allocate_region(std::size_t size) {
+    auto made = loopback::allocate_region(size);
+    if (made) memory[made->id()] = made->bytes();
+    return made;
+  }
+  [[nodiscard]] result<transfer> submit(peer_id peer, op direction, std::span<const slice> slices, const submit_options& how = {}) {
+    if (claimed != 0 && direction == op::put && slices.size() == 1) {
+      const bytes_span slot = memory[slices[0].local].subspan(slices[0].local_offset, slices[0].size);
+      protocol::message said;
+      if (protocol::read_message(slot, said) && said.head.kind == protocol::kind::find) {
+        auto answer = decode_from<protocol::find_answer>(bytes_view(said.body())).value();
+        for (protocol::found& each : answer.entries) {
+          each.meta.size = claimed;
+          each.at = {{0, 0, claimed}};
+        }
+        EXPECT_TRUE(protocol::write_message(slot, said.head.kind, said.head.sender, said.head.sequence, answer).has_value());
+      }
+    }
+    return loopback::submit(peer, direction, slices, how);
+  }
+  [[nodiscard]] result<transfer> submit(const prepared_batch& prepared, const submit_options& how = {}) { return loopback::submit(prepared, how); }
+
+  std::map<region_id, bytes_span> memory;
+  std::uint64_t claimed = 0;
+};
+
+TEST(store_client, allocates_no_more_than_it_may_and_uses_up_no_slot) {
+  using server_of_lies = store_server<liar, select_always>;
+  using careful = store_client<loopback, select_always>;
+  const auto server = server_of_lies::create(liar()).value();
+  store_client_options how{.batch_workers = 1, .serial_workers = 1};
+  how.channel.idle = [](void* used) { static_cast<server_of_lies*>(used)->progress(); };
+  how.channel.idle_context = server.get();
+  const auto one = careful::connect(loopback::create().value(), server->address(), how).value();
+  how.largest_value = ~std::uint64_t{0};
+  const auto rash = careful::connect(loopback::create().value(), server->address(), how).value();
+  how.largest_value = 0;
+  EXPECT_EQ(careful::connect(loopback::create().value(), server->address(), how).error(), errc::invalid_argument);
+  ASSERT_TRUE(one->put_batch(keys, values)[0].has_value());
+  const auto get = [&](careful& client) { return client.get_batch<std::vector<std::byte>>(keys, {.deadline = 2s})[0]; };
+  for (std::size_t i = 0; i < 2 * how.channel.slots; ++i) {
+    liar& transport = server->transport_used();
+    transport.claimed = (std::uint64_t{4} << 30) + 1;
+    EXPECT_EQ(get(*one).error(), errc::limit_exceeded);
+    EXPECT_EQ(one->view_batch<bytes_view>(keys)[0].error(), errc::limit_exceeded);
+    transport.claimed = std::uint64_t{1} << 63;  // above any vector's length, too
+    EXPECT_EQ(get(*rash).error(), errc::no_memory);
+    transport.claimed = 0;
+  }
+  EXPECT_EQ(get(*one).value(), values[0]);
+  EXPECT_EQ(get(*rash).value(), values[0]);
+  for (int i = 0; i < 10; ++i) server->progress();
+  EXPECT_EQ(server->stats().leased, 0u);
 }
 
 }  // namespace client_test

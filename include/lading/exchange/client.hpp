@@ -25,11 +25,12 @@ struct store_client_options {
   slab_options memory{.capacity = std::uint64_t{64} << 20, .slab_size = std::uint64_t{64} << 20};  ///< for values that are encoded or staged
   channel_options channel{};
   std::chrono::nanoseconds deadline = std::chrono::seconds(30);  ///< of a call that names none
-  std::size_t in_place_from = 256 << 10;  ///< bytes from which registering a user's memory costs less than copying into the slab
-  std::size_t batch_workers = 0;          ///< parts of a batch that are under way at a time; 0 = as many as there are processors, up to 4
-  std::size_t serial_workers = 0;         ///< threads that share encoding and decoding one part; 0 = the processors that batch_workers leave
-  std::size_t keys_per_part = 256;        ///< at most
-  worker_pool* pool = nullptr;            ///< whose threads these are; null = worker_pool::shared()
+  std::size_t in_place_from = 256 << 10;                 ///< bytes from which registering a user's memory costs less than copying into the slab
+  std::uint64_t largest_value = std::uint64_t{4} << 30;  ///< bytes for which get_batch and view_batch set memory aside on the server's word
+  std::size_t batch_workers = 0;    ///< parts of a batch that are under way at a time; 0 = as many as there are processors, up to 4
+  std::size_t serial_workers = 0;   ///< threads that share encoding and decoding one part; 0 = the processors that batch_workers leave
+  std::size_t keys_per_part = 256;  ///< at most
+  worker_pool* pool = nullptr;      ///< whose threads these are; null = worker_pool::shared()
   submitter_options moving{};
 };
 
@@ -72,7 +73,7 @@ class store_client {
     const channel_options& line = options.channel;
     if (line.slots == 0 || line.slots >= protocol::most_slots || line.slot_size < protocol::least_slot || line.slot_size > protocol::largest_slot ||
         line.slot_size % 64 != 0 || line.attempt_time.count() <= 0 || line.connect_time.count() <= 0 || line.first_pause.count() <= 0 ||
-        line.longest_pause < line.first_pause || options.deadline.count() <= 0 || options.keys_per_part == 0) {
+        line.longest_pause < line.first_pause || options.deadline.count() <= 0 || options.keys_per_part == 0 || options.largest_value == 0) {
       return fail(errc::invalid_argument, {.what = "an option of the client is zero, or above its limit"});
     }
     if (!transport.capabilities().notifies || !transport.capabilities().serves_get) {
@@ -117,7 +118,8 @@ class store_client {
 
   /// The values under keys, as Ts that own what they hold.
   ///
-  /// Errors: by key: not_found, schema_mismatch for a value of another type, those of decoding and of the transport, and timed_out.
+  /// Errors: by key: not_found, schema_mismatch for a value of another type, limit_exceeded for one above largest_value, no_memory, those of decoding and of
+  ///         the transport, and timed_out.
   template <class T, class Keys>
   [[nodiscard]] std::vector<result<T>> get_batch(const Keys& keys, const store_call_options& options = {}) {
     static_assert(!detail::borrows_when_stored<T>(),
@@ -237,9 +239,11 @@ class store_client {
     memory_ = std::make_unique<memory_type>(std::move(*pool), transport_, *submitter_);
     line_ = std::make_unique<channel_type>(transport_, *submitter_, options_.channel);
     calls_ = std::make_unique<calls_type>(*line_, *submitter_);
-    typed_ = std::make_unique<typed_type>(
-        *calls_, *memory_, *submitter_,
-        detail::typed_options{.in_place_from = options_.in_place_from, .workers = options_.serial_workers, .pool = options_.pool});
+    typed_ = std::make_unique<typed_type>(*calls_, *memory_, *submitter_,
+                                          detail::typed_options{.in_place_from = options_.in_place_from,
+                                                                .largest_value = options_.largest_value,
+                                                                .workers = options_.serial_workers,
+                                                                .pool = options_.pool});
     return line_->open();
   }
 

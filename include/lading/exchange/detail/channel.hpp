@@ -6,10 +6,13 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <unordered_map>
 #include <utility>
 
+#include <lading/core/config.hpp>
 #include <lading/exchange/detail/lanes.hpp>
 #include <lading/exchange/detail/retry.hpp>
 #include <lading/exchange/metrics.hpp>
@@ -33,7 +36,7 @@ class channel {
   ~channel() {
     if (lanes_.any_allowed() && connected_.load()) {
       const auto until = clock::now() + std::chrono::milliseconds(100);
-      if (lane* const free = lanes_.acquire(until); free != nullptr) {
+      if (const auto free = lanes_.acquire(until); free != nullptr) {
         static_cast<void>(post(*free, protocol::kind::goodbye, protocol::nothing{}, until));
         while (lanes_.is_sending(*free) && clock::now() < until) lanes_.pump();
       }
@@ -58,33 +61,32 @@ class channel {
 
   /// Sends a request until there is an answer, and calls use(answer) while that is in private memory; use returns result<void>.
   ///
-  /// Errors: timed_out, peer_lost, what the transport says, and use's own.
+  /// Errors: timed_out, peer_lost, what the transport says, use's own, and no_memory, after part of use, too.
   template <class Answer, class Body, class Use>
   [[nodiscard]] result<void> call(protocol::kind what, const Body& body, clock::time_point until, Use&& use) {
-    lane* mine = nullptr;
-    {
-      const stage_timer timer(submitter_.meter(), stage::queue);
-      if (auto ready = ensure_connected(until); !ready) return ready;
-      mine = lanes_.acquire(until);
+    LADING_TRY {
+      typename lanes<Transport>::held_lane mine;
+      {
+        const stage_timer timer(submitter_.meter(), stage::queue);
+        if (auto ready = ensure_connected(until); !ready) return ready;
+        mine = lanes_.acquire(until);
+      }
+      if (mine == nullptr) return fail(errc::timed_out, {.what = "all request slots were taken all the time"});
+      auto answered = ask(*mine, what, body, until);
+      if (!answered) return answered;
+      const auto answer = decode_from<Answer>(bytes_view(mine->answer.body()));
+      return answer ? use(*answer) : result<void>(fail(answer.error()));
     }
-    if (mine == nullptr) return fail(errc::timed_out, {.what = "all request slots were taken all the time"});
-    auto answered = ask(*mine, what, body, until);
-    if (answered) {
-      auto answer = decode_from<Answer>(bytes_view(mine->answer.body()));
-      answered = answer ? use(*answer) : result<void>(fail(answer.error()));
-    }
-    lanes_.release(*mine);
-    return answered;
+    LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.what = "there is no memory for the request or its answer"}))
   }
 
   /// Sends a request without caring for the answer, where there is a free slot at once.
   template <class Body>
   void tell(protocol::kind what, const Body& body) {
     const auto now = clock::now();
-    lane* const free = connected_.load() ? lanes_.acquire(now) : nullptr;
+    const auto free = connected_.load() ? lanes_.acquire(now) : nullptr;
     if (free == nullptr) return;
     if (post(*free, what, body, later(now, options_.attempt_time))) free->told_until = later(now, options_.attempt_time);
-    lanes_.release(*free);
   }
 
   /// A region of the server's by its descriptor, imported once for each connection.

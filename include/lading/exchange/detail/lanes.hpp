@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <thread>
@@ -79,21 +80,25 @@ class lanes {
   void allow(std::size_t count) noexcept { usable_.store(count, std::memory_order_release); }
   [[nodiscard]] bool any_allowed() const noexcept { return usable_.load() != 0; }
 
-  /// A slot of this caller's alone; null where none became free in time. At least one look is taken.
-  [[nodiscard]] lane* acquire(clock::time_point until) {
+  struct release {
+    void operator()(lane* mine) const noexcept { mine->taken.store(false, std::memory_order_release); }
+  };
+  /// A slot of one caller's alone.
+  using held_lane = std::unique_ptr<lane, release>;
+
+  /// A slot; null where none became free in time. At least one look is taken.
+  [[nodiscard]] held_lane acquire(clock::time_point until) {
     for (unsigned idle = 0;;) {
       const std::size_t usable = usable_.load(std::memory_order_acquire);
       for (std::size_t i = hello_lane + 1; i <= usable; ++i) {
         if (lanes_[i].taken.exchange(true, std::memory_order_acquire)) continue;
-        if (is_free(lanes_[i])) return &lanes_[i];
+        if (is_free(lanes_[i])) return held_lane(&lanes_[i]);
         lanes_[i].taken.store(false, std::memory_order_release);
       }
       if (clock::now() >= until) return nullptr;
       step(idle);
     }
   }
-
-  static void release(lane& mine) noexcept { mine.taken.store(false, std::memory_order_release); }
 
   /// Writes a message into the slot, to be sent once or more often.
   template <class Body>

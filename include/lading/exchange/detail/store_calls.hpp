@@ -4,11 +4,14 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <new>
 #include <span>
+#include <stdexcept>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include <lading/core/config.hpp>
 #include <lading/exchange/detail/channel.hpp>
 #include <lading/exchange/detail/client_memory.hpp>
 #include <lading/exchange/detail/value_index.hpp>
@@ -145,6 +148,7 @@ class store_calls {
       }
       request.entries.push_back(std::move(entry));
     }
+    again.reserve(again.size() + count);
     const auto asked =
         line_.template call<protocol::codes_answer>(protocol::kind::put, request, until, [&](const protocol::codes_answer& answer) -> result<void> {
           if (answer.codes.size() != count) return wrong_count(answer.codes.size(), count);
@@ -180,6 +184,33 @@ class store_calls {
     std::size_t first_item = 0, last_item = 0;
   };
 
+  /// What the server holds for a reader; it is told when that is no longer needed.
+  class reading {
+   public:
+    explicit reading(channel_type& line) noexcept : line_(line) {}
+    reading(const reading&) = delete;
+    reading& operator=(const reading&) = delete;
+    ~reading() { end(); }
+    void begin(std::uint64_t lease) noexcept { lease_ = lease; }
+    void end() noexcept {
+      const protocol::release_request request{std::exchange(lease_, 0)};
+      if (request.lease == 0) return;
+      LADING_TRY { line_.tell(protocol::kind::release, request); }
+      LADING_CATCH_BAD_ALLOC(static_cast<void>(0))  // it ends by itself
+    }
+
+   private:
+    channel_type& line_;
+    std::uint64_t lease_ = 0;
+  };
+
+  /// Memory for one value. That there is none for it is told of this value alone.
+  template <class Place>
+  [[nodiscard]] static result<registered_bytes*> room_for(Place&& place, std::size_t index, const protocol::meta& meta) {
+    LADING_TRY { return place(index, meta); }
+    LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.needed = meta.size, .what = "there is no memory for the value"}))
+  }
+
   template <class Place, class Done>
   [[nodiscard]] std::size_t get_some(std::span<const wanted_value> pending, clock::time_point until, Place&& place, Done&& done,
                                      std::vector<wanted_value>& again, std::vector<error>& why) {
@@ -187,7 +218,11 @@ class store_calls {
     std::size_t count = fill(request, pending);
     std::vector<arriving> values;
     std::vector<exchange_item> items;
-    std::uint64_t lease = 0, connection = 0;
+    std::uint64_t connection = 0;
+    reading lease(line_);
+    const std::size_t before = again.size();
+    again.reserve(before + count);
+    why.reserve(before + count);
     const auto give_up = [&](wanted_value value, const error& cause) {
       if (is_doubtful(cause.code())) ++value.doubts;
       if (is_transient(cause.code()) && value.doubts < most_doubts && clock::now() < until) {
@@ -201,7 +236,7 @@ class store_calls {
         line_.template call<protocol::find_answer>(protocol::kind::find, request, until, [&](const protocol::find_answer& answer) -> result<void> {
           if (answer.entries.empty() || answer.entries.size() > count) return wrong_count(answer.entries.size(), count);
           count = answer.entries.size();
-          lease = answer.lease;
+          lease.begin(answer.lease);
           connection = line_.connection();
           std::vector<result<remote_region_id>> regions;
           for (const bytes_view descriptor : answer.regions) regions.push_back(line_.import(descriptor));
@@ -214,7 +249,7 @@ class store_calls {
             } else if (const auto bad = std::find_if(entry.at.begin(), entry.at.end(), [&](const auto& each) { return !regions[each.region]; });
                        bad != entry.at.end()) {
               give_up(pending[i], regions[bad->region].error());
-            } else if (result<registered_bytes*> memory = place(pending[i].index, entry.meta); !memory) {
+            } else if (result<registered_bytes*> memory = room_for(place, pending[i].index, entry.meta); !memory) {
               give_up(pending[i], memory.error());
             } else {
               arriving value{pending[i], entry.meta, *memory, items.size(), items.size()};
@@ -230,6 +265,8 @@ class store_calls {
           return {};
         });
     if (!asked) {
+      again.erase(again.begin() + static_cast<std::ptrdiff_t>(before), again.end());  // of an answer that was used in part
+      why.erase(why.begin() + static_cast<std::ptrdiff_t>(before), why.end());
       for (std::size_t i = 0; i < count; ++i) {
         done(pending[i].index, protocol::meta{}, result<void>(fail(asked.error().with_item(pending[i].index))));
       }
@@ -239,7 +276,7 @@ class store_calls {
     for (const exchange_item& each : items) bytes += each.where.size;
     auto moving = submitter_.submit(items, op::get, {.deadline = line_.attempt_time(bytes, until)});
     for (unsigned idle = 0; !moving.progress();) line_.step(idle);
-    if (lease != 0) line_.tell(protocol::kind::release, protocol::release_request{lease});
+    lease.end();
     const std::vector<result<void>>& moved = moving.get();
     for (arriving& value : values) {
       result<void> how;

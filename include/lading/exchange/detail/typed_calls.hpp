@@ -56,7 +56,8 @@ struct landing {
 };
 
 struct typed_options {
-  std::size_t in_place_from;  // bytes
+  std::size_t in_place_from;    // bytes
+  std::uint64_t largest_value;  // bytes
   std::size_t workers;
   worker_pool* pool;
 };
@@ -128,7 +129,7 @@ class typed_calls {
   void get(std::span<const wanted_value> part, std::vector<result<T>>& results, time_point until) {
     std::unordered_map<std::size_t, landing> landed;
     const auto place = [&](std::size_t index, const protocol::meta& meta) -> result<registered_bytes*> {
-      if (auto fits = check_type<T>(meta); !fits) return fail(fits.error());
+      if (auto fits = check<T>(meta); !fits) return fail(fits.error());
       landing& where = landed[index];
       if constexpr (std::same_as<T, tensor>) {
         auto made = tensor::uninitialized(static_cast<dtype>(meta.dtype), meta.shape);
@@ -169,7 +170,7 @@ class typed_calls {
   void view(std::span<const wanted_value> part, std::vector<result<Held>>& results, time_point until) {
     std::unordered_map<std::size_t, std::shared_ptr<landing>> landed;
     const auto place = [&](std::size_t index, const protocol::meta& meta) -> result<registered_bytes*> {
-      if (auto fits = check_type<T>(meta); !fits) return fail(fits.error());
+      if (auto fits = check<T>(meta); !fits) return fail(fits.error());
       auto& where = landed[index];
       where = std::make_shared<landing>();
       return land_anywhere(*where, meta);
@@ -220,8 +221,13 @@ class typed_calls {
     return &where.memory;
   }
 
+  /// Whether memory is set aside for what the server says that it has.
   template <class T>
-  [[nodiscard]] static result<void> check_type(const protocol::meta& meta) {
+  [[nodiscard]] result<void> check(const protocol::meta& meta) const {
+    if (meta.size > options_.largest_value) {
+      return fail(errc::limit_exceeded,
+                  {.needed = meta.size, .available = options_.largest_value, .what = "larger than store_client_options::largest_value"});
+    }
     if (meta.kind == stored_kind_of<T>() && meta.schema == stored_schema_of<T>()) return {};
     return fail(errc::schema_mismatch, {.needed = stored_schema_of<T>(), .available = meta.schema, .what = "the value is of another type"});
   }
