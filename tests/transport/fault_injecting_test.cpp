@@ -455,6 +455,56 @@ TEST(fault_injecting, stall) {
   EXPECT_TRUE(slow.how().ok());
 }
 
+// A fault that was due for a batch that ended before counts as little as one that was not due.
+TEST(fault_injecting, what_did_not_happen_is_not_counted) {
+  for (const fault kind : {fault::duplicate, fault::short_write, fault::corruption, fault::false_completion}) {
+    for (const op direction : {op::put, op::get}) {
+      for (const bool cancelled : {true, false}) {
+        spoiled_pair pair(only(kind).with(fault::delay, fault_plan::always), direction);
+        const slice part = pair.one(100, 1000);
+        transfer late = pair.move(std::span(&part, 1));
+        pair.rounds();
+        if (cancelled) late.cancel();
+        pair.rounds();
+        pair.clock.advance(1ms);
+        pair.rounds();
+        ASSERT_TRUE(late.ready());
+        EXPECT_EQ(pair.near->counts()[kind], cancelled ? 0u : 1u);
+        EXPECT_EQ(pair.near->counts()[fault::delay], 1u) << "that one happened";
+        EXPECT_EQ(pair.untouched_in(100, 1100), cancelled);
+      }
+    }
+  }
+}
+
+TEST(fault_injecting, an_order_that_stays_is_not_counted) {
+  two_puts both(only(fault::reorder));
+  EXPECT_EQ(both.pair.near->counts()[fault::reorder], 1u) << "two batches, and one change of their order";
+  fault_pair pair(only(fault::reorder));
+  transfer alone = pair.put(pair.one(0, 100));
+  pair.rounds();
+  pair.clock.advance(1ms);
+  pair.rounds();
+  EXPECT_TRUE(alone.ready());
+  EXPECT_EQ(pair.near->counts()[fault::reorder], 0u);
+}
+
+TEST(fault_injecting, a_flip_that_was_given_up_is_not_counted) {
+  for (const bool cancelled : {true, false}) {
+    held_flips pair;
+    transfer spoilt = pair.put(0, 100);
+    pair.arrive();
+    EXPECT_EQ(pair.near->counts()[fault::corruption], 0u);
+    if (cancelled) spoilt.cancel();
+    pair.rounds();
+    pair.below_clock.advance(1ms);
+    pair.rounds();
+    ASSERT_TRUE(spoilt.ready());
+    EXPECT_EQ(pair.near->counts()[fault::corruption], cancelled ? 0u : 1u);
+    EXPECT_EQ(pair.wrong(100), cancelled ? 0 : 1);
+  }
+}
+
 #if defined(__linux__)
 
 TEST(fault_injecting, the_descriptor_wakes_for_both_transports) {

@@ -42,7 +42,8 @@ struct fault_plan {
   }
 };
 
-/// How often each fault has happened.
+/// How often each fault has happened: one that was due, but could not be or came too late for a batch that was given up, is not counted. A batch that is
+/// held back counts as a reorder when it begins after one that follows it.
 class fault_counts {
  public:
   [[nodiscard]] std::uint64_t operator[](fault kind) const noexcept { return fired_[static_cast<std::size_t>(kind)].load(std::memory_order_relaxed); }

@@ -210,7 +210,7 @@ class fault_driver final : public driver {
     std::uint64_t number = 0;  // in the order in which they were posted
     std::chrono::nanoseconds begin_at{0};
     std::chrono::nanoseconds held_until{0};  // where reordered
-    bool duplicate = false, corrupt = false, shorten = false, pretend = false;
+    bool overtaken = false, duplicate = false, corrupt = false, shorten = false, pretend = false;
     std::size_t victim = 0;
     std::uint64_t draw = 0;
     std::size_t scratch = no_scratch;  // where the flipped byte of a put comes from, once it is under way
@@ -230,9 +230,10 @@ class fault_driver final : public driver {
     std::lock_guard held(random_mutex_);
     std::array<bool, fault_kinds> fires{};
     for (std::size_t kind = 1; kind < fault_kinds; ++kind) fires[kind] = random_below(fault_plan::always) < plan_.per_million[kind];
-    const auto fire = [&](fault kind) {
-      if (fires[static_cast<std::size_t>(kind)]) counts_.count(kind);
-      return fires[static_cast<std::size_t>(kind)];
+    const auto due = [&](fault kind) { return fires[static_cast<std::size_t>(kind)]; };
+    const auto fire = [&](fault kind) {  // one that happens at once
+      if (due(kind)) counts_.count(kind);
+      return due(kind);
     };
     running fresh(slices.token());
     fresh.draw = next_random();
@@ -249,19 +250,19 @@ class fault_driver final : public driver {
     }
     if (fire(fault::delay)) fresh.begin_at = later(host_->now(), plan_.hold_time);
     // Held back are never two in a row: they would wait for each other, and keep their order.
-    if (fire(fault::reorder) && held_back(*fresh.peer) == running_.end()) {
+    if (due(fault::reorder) && held_back(*fresh.peer) == running_.end()) {
       fresh.state = stage::reordered;
       fresh.held_until = later(host_->now(), plan_.hold_time);
     }
-    fresh.duplicate = fire(fault::duplicate);
+    fresh.duplicate = due(fault::duplicate);
     // The faults that spoil bytes need bytes; they choose the last slice that has any.
     std::size_t victim = slices.size();
     while (victim != 0 && slices[victim - 1].size == 0) --victim;
     if (victim == 0) return fresh;
     fresh.victim = victim - 1;
-    fresh.shorten = fire(fault::short_write);
-    fresh.pretend = !fresh.shorten && fire(fault::false_completion);
-    fresh.corrupt = !fresh.shorten && !fresh.pretend && fire(fault::corruption);
+    fresh.shorten = due(fault::short_write);
+    fresh.pretend = !fresh.shorten && due(fault::false_completion);
+    fresh.corrupt = !fresh.shorten && !fresh.pretend && due(fault::corruption);
     return fresh;
   }
 
@@ -272,7 +273,10 @@ class fault_driver final : public driver {
   /// `begun` has begun: who was held back for such a one need not wait any more.
   void let_go(const running& begun) noexcept {
     const auto held = held_back(*begun.peer);
-    if (held != running_.end() && held->number < begun.number) held->state = stage::held;
+    if (held != running_.end() && held->number < begun.number) {
+      held->state = stage::held;
+      held->overtaken = true;
+    }
   }
 
   /// Submits the batch, or what is to arrive of it, to the inner transport.
@@ -307,7 +311,9 @@ class fault_driver final : public driver {
     if (each.scratch != no_scratch) {
       if (!each.inner.ready()) return false;
       if (each.inner.released()) free_scratch_.push_back(each.scratch);
-      if (!each.inner.how().ok()) {  // nobody knows which bit is there
+      if (each.inner.how().ok()) {
+        counts_.count(fault::corruption);
+      } else {  // nobody knows which bit is there
         each.arrived[each.victim - each.first] = false;
         each.failure = each.inner.how().status;
       }
@@ -320,6 +326,7 @@ class fault_driver final : public driver {
     std::byte& local = one.local.bytes[static_cast<std::size_t>(one.local_offset + at)];
     if (slices.direction() == op::get) {
       local ^= bit;
+      counts_.count(fault::corruption);
       return true;
     }
     if (free_scratch_.empty()) return false;
@@ -341,6 +348,7 @@ class fault_driver final : public driver {
       if (each.state == stage::reordered && at < each.held_until) return false;
       if (!each.inner) {
         if (!begin(each)) return !each.failure;
+        if (each.overtaken) counts_.count(fault::reorder);
         let_go(each);
         return false;
       }
@@ -349,7 +357,7 @@ class fault_driver final : public driver {
       if (each.state == stage::notifying) return true;
       if (each.inner.how().ok() && each.duplicate) {
         each.duplicate = false;
-        counted_begin(each);
+        if (begin(each)) counts_.count(fault::duplicate);  // otherwise the first copy stands
         return !each.failure;
       }
       note_arrived(each);
@@ -359,18 +367,16 @@ class fault_driver final : public driver {
     }
     LADING_CATCH_BAD_ALLOC(each.failure = fail(errc::no_memory); return true)
   }
-  void counted_begin(running& each) {
-    static_cast<void>(begin(each));  // otherwise the first copy stands
-  }
   void note_arrived(running& each) {
     const std::size_t count = each.token->slice_count() - each.first;
     each.arrived.assign(count, false);
     for (std::size_t i = 0; i < count; ++i) each.arrived[i] = each.inner.succeeded(i);
     if (!each.inner.how().ok()) each.failure = each.inner.how().status;
-    if (each.shorten && each.inner.how().ok()) {
-      each.arrived[each.victim - each.first] = false;
-      each.failure = fail(errc::backend_failure, {.what = "an injected fault: a slice arrived in part"});
-    }
+    if ((!each.shorten && !each.pretend) || !each.arrived[each.victim - each.first]) return;
+    counts_.count(each.shorten ? fault::short_write : fault::false_completion);
+    if (each.pretend) return;
+    each.arrived[each.victim - each.first] = false;
+    if (each.inner.how().ok()) each.failure = fail(errc::backend_failure, {.what = "an injected fault: a slice arrived in part"});
   }
 
   void report(running& ended) noexcept {
