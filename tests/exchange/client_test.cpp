@@ -51,6 +51,13 @@ TEST(store_client_deadlines, hold_while_another_call_connects) {
   connecting.join();
 }
 
+TEST(store_client_deadlines, an_attempt_may_take_less_than_a_millisecond) {
+  const auto server = server_type::create(loopback::create().value()).value();
+  const store_service<server_type> serving(*server);
+  const auto one = client_type::connect(loopback::create().value(), server->address(), {.channel = {.attempt_time = 500us}}).value();
+  EXPECT_TRUE(one->put_batch(keys, values)[0].has_value());
+}
+
 /// Says in the answers of its server that all values are so large.
 struct liar : loopback {
   liar() : loopback(loopback::create().value()) {}

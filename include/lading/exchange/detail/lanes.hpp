@@ -195,7 +195,8 @@ class lanes {
   [[nodiscard]] std::chrono::nanoseconds attempt_time(std::uint64_t bytes, clock::time_point until) const noexcept {
     constexpr std::uint64_t slowest = 20;  // nanoseconds for a byte
     const auto wanted = later(options_.attempt_time, std::chrono::nanoseconds(std::min(bytes, std::uint64_t{1} << 40) * slowest));
-    return std::clamp<std::chrono::nanoseconds>(until - clock::now(), std::chrono::milliseconds(1), wanted);
+    return std::clamp<std::chrono::nanoseconds>(until - clock::now(), std::min<std::chrono::nanoseconds>(std::chrono::milliseconds(1), wanted),
+                                                wanted);
   }
 
  private:
