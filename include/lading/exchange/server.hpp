@@ -5,9 +5,12 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
+#include <lading/core/config.hpp>
 #include <lading/exchange/detail/intake.hpp>
 #include <lading/exchange/detail/mailroom.hpp>
 #include <lading/exchange/detail/read_leases.hpp>
@@ -59,14 +62,24 @@ class store_server {
   /// The bytes by which clients reach it, to be sent by whatever means the program has. Give it only to those who may put and remove.
   [[nodiscard]] bytes_view address() const noexcept { return address_; }
 
-  /// One round: takes requests, moves and publishes values, sends answers; returns how many things happened.
+  /// One round: takes requests, moves and publishes values, sends answers; returns how many things happened. A request for which there is no memory is
+  /// answered with no_memory, or, where there is none for that either, taken on when the client sends it again.
   std::size_t progress() {
     const std::unique_lock held(mutex_, std::try_to_lock);
     if (!held) return 0;
     std::size_t happened = transport_.progress();
-    happened += mail_->take([this](const auto& client, std::size_t slot, const protocol::message& message) { serve(client, slot, message); });
-    happened += intake_->finish_some();
-    happened += mail_->send_answers();
+    const auto some = [&](auto&& work) {
+      LADING_TRY { happened += work(); }
+      LADING_CATCH_BAD_ALLOC(++happened)  // what was not taken comes again, and what was not sent is sent the next time
+    };
+    some([&] {
+      return mail_->take([this](const auto& client, std::size_t slot, const protocol::message& message) {
+        LADING_TRY { serve(client, slot, message); }
+        LADING_CATCH_BAD_ALLOC(refuse(*client, slot, message))
+      });
+    });
+    some([&] { return intake_->finish_some(); });
+    some([&] { return mail_->send_answers(); });
     leases_.expire();
     submitter_->reap();
     return happened;
@@ -114,10 +127,12 @@ class store_server {
     const auto decoded = [&]<class Body>(std::type_identity<Body>, auto&& go) {
       const auto request = decode_from<Body>(bytes_view(message.body()));
       if (request) return go(*request);
+      if (request.error() == errc::no_memory) return refuse(*client, slot, message);
       mail_type::ignore(*client, slot);  // whole, and yet no request: the peer is no client
     };
     const auto codes_of = [&](const protocol::keys_request& request, auto&& code_of) {
       protocol::codes_answer codes;
+      codes.codes.reserve(request.keys.size());  // before anything is done
       for (const std::string_view key : request.keys) codes.codes.push_back(static_cast<std::uint16_t>(code_of(key)));
       mail_->answer(*client, slot, message.head.kind, codes);
     };
@@ -143,6 +158,34 @@ class store_server {
       case protocol::kind::goodbye: return mail_->forget(client_ptr(client));
       case protocol::kind::hello: mail_type::ignore(*client, slot);  // belongs into the lobby
     }
+  }
+
+  /// There was no memory for the request, and nothing of it was done: says so where there is memory for that.
+  void refuse(typename mail_type::session& client, std::size_t slot, const protocol::message& message) noexcept {
+    if (!mail_type::is_working(client, slot)) return;  // it has its answer, which only was not sent
+    constexpr auto code = static_cast<std::uint16_t>(errc::no_memory);
+    LADING_TRY {
+      const auto all = [&](std::size_t count) {
+        mail_->answer(client, slot, message.head.kind, protocol::codes_answer{std::vector<std::uint16_t>(count, code)});
+      };
+      switch (message.head.kind) {
+        case protocol::kind::put:
+          if (const auto request = decode_from<protocol::put_request>(bytes_view(message.body())); request) return all(request->entries.size());
+          break;
+        case protocol::kind::exists:
+        case protocol::kind::remove:
+          if (const auto request = decode_from<protocol::keys_request>(bytes_view(message.body())); request) return all(request->keys.size());
+          break;
+        case protocol::kind::find: {
+          protocol::find_answer first;  // of the first key: the client asks again for the others
+          first.entries.push_back({.code = code, .meta = {}, .at = {}});
+          return mail_->answer(client, slot, message.head.kind, first);
+        }
+        default: break;
+      }
+    }
+    LADING_CATCH_BAD_ALLOC(static_cast<void>(0))
+    if (mail_type::is_working(client, slot)) mail_type::undo(client, slot);
   }
 
   /// Tells where the values are, as many as fit the answer, and holds them there.

@@ -4,10 +4,13 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <lading/core/config.hpp>
 #include <lading/exchange/detail/mailroom.hpp>
 #include <lading/exchange/detail/value_index.hpp>
 #include <lading/exchange/protocol.hpp>
@@ -36,6 +39,8 @@ class intake {
     job->client = client;
     job->slot = slot;
     job->mode = request.mode;
+    job->codes.codes.reserve(request.entries.size());
+    jobs_.reserve(jobs_.size() + 1);  // nothing fails once the bytes move
     std::vector<result<remote_region_id>> regions;
     regions.reserve(request.regions.size());
     for (const bytes_view descriptor : request.regions) regions.push_back(mail_.import_for(*client, descriptor, options_.max_imports));
@@ -83,6 +88,7 @@ class intake {
     std::size_t slot = 0;
     put_mode mode = put_mode::insert;
     std::vector<incoming_value> values;
+    protocol::codes_answer codes;
     typename Submitter::future moving;
   };
 
@@ -131,20 +137,21 @@ class intake {
     } else {
       for (std::size_t i = 0; i < job.values.size(); ++i) check(i);
     }
-    protocol::codes_answer codes;
     for (incoming_value& value : job.values) {
       if (value.code == 0) {
-        if (const auto published = index_.publish(value.key, std::move(value.value), job.mode); !published) {
-          value.code = static_cast<std::uint16_t>(published.error().code());
-        }
+        if (const auto published = publish(value, job.mode); !published) value.code = static_cast<std::uint16_t>(published.error().code());
       } else if (value.value != nullptr && job.moving.quarantined()) {
         std::move(value.value->lease).quarantine(std::chrono::nanoseconds{0});
       }
       value.code == 0 ? submitter_.meter().succeeded() : submitter_.meter().failed(errc{value.code});
-      codes.codes.push_back(value.code);
+      job.codes.codes.push_back(value.code);
     }
     --job.client->jobs;
-    mail_.answer(*job.client, job.slot, protocol::kind::put, codes);
+    mail_.answer(*job.client, job.slot, protocol::kind::put, job.codes);
+  }
+  [[nodiscard]] result<void> publish(incoming_value& value, put_mode mode) {
+    LADING_TRY { return index_.publish(value.key, std::move(value.value), mode); }
+    LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory))
   }
 
   [[nodiscard]] bool is_whole(const stored_value& value) {

@@ -89,6 +89,14 @@ class mailroom {
   /// The request made no sense: there is no answer.
   static void ignore(session& client, std::size_t slot) noexcept { client.slots[slot].working = false; }
 
+  /// The request could not be taken on, and nothing of it was done: should the client send it again, it is new.
+  static void undo(session& client, std::size_t slot) noexcept {
+    client.slots[slot].working = false;
+    --client.slots[slot].last;
+  }
+  /// Whether the request is under way, without an answer.
+  [[nodiscard]] static bool is_working(const session& client, std::size_t slot) noexcept { return client.slots[slot].working; }
+
   /// Sends what could not be sent before.
   std::size_t send_answers() {
     std::size_t sent = 0;
