@@ -36,8 +36,10 @@ class endpoint {
     LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory))
   }
   endpoint(endpoint&& other) noexcept : core_(std::move(other.core_)) {}
+  /// Ends the endpoint that this was, as destroying it does.
   endpoint& operator=(endpoint&& other) noexcept {
-    std::swap(core_, other.core_);
+    endpoint taken(std::move(other));
+    std::swap(core_, taken.core_);
     return *this;
   }
   ~endpoint() {

@@ -16,8 +16,9 @@ class transfer {
   transfer(std::shared_ptr<endpoint_core> core, operation* running) noexcept : core_(std::move(core)), operation_(running) {}
   transfer(transfer&& other) noexcept : core_(std::move(other.core_)), operation_(std::exchange(other.operation_, nullptr)) {}
   transfer& operator=(transfer&& other) noexcept {
-    std::swap(core_, other.core_);
-    std::swap(operation_, other.operation_);
+    transfer taken(std::move(other));
+    std::swap(core_, taken.core_);
+    std::swap(operation_, taken.operation_);
     return *this;
   }
   ~transfer() {

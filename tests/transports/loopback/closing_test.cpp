@@ -223,5 +223,34 @@ TEST(loopback_notifying, sleepers_pass_notifications_through_a_queue_of_one) {
 
 #endif
 
+TEST(loopback_closing, assigning_ends_the_old_endpoint_at_once) {
+  loopback far = loopback::create().value(), kept = loopback::create().value(), next = loopback::create().value();
+  const auto address_of_old = kept.address().value();
+  const endpoint_identity identity_of_next = next.identity();
+  const region memory = kept.allocate_region(64).value();
+  EXPECT_TRUE(far.connect(address_of_old).has_value()) << "the control";
+  kept = std::move(next);
+  EXPECT_EQ(kept.identity(), identity_of_next);
+  EXPECT_EQ(far.connect(address_of_old).error(), errc::peer_lost);
+  EXPECT_TRUE(far.connect(kept.address().value()).has_value());
+  loopback& self = kept;
+  kept = std::move(self);
+  EXPECT_TRUE(far.connect(kept.address().value()).has_value()) << "to itself, it changes nothing";
+  next = loopback::create().value();  // what was moved from can be used again
+  EXPECT_TRUE(far.connect(next.address().value()).has_value());
+}
+
+TEST(loopback_closing, assigning_lets_go_of_the_old_transfer_at_once) {
+  worker_pool pool(1);
+  pair_of both(queueing(pool));
+  transfer old = both.move(op::put), next = both.move(op::put);
+  EXPECT_TRUE(old.wait().ok());
+  EXPECT_TRUE(next.wait().ok());
+  old = std::move(next);
+  EXPECT_TRUE(static_cast<bool>(old));
+  EXPECT_FALSE(static_cast<bool>(next));
+  EXPECT_TRUE(old.how().ok());
+}
+
 }  // namespace
 }  // namespace lading

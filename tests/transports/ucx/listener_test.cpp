@@ -80,6 +80,23 @@ TEST_F(ucx_listens, where_it_can) {
     EXPECT_EQ(listening(wrong).error(), errc::invalid_argument) << wrong;
 }
 
+TEST_F(ucx_listens, until_another_is_assigned) {
+  ucx kept = listening("127.0.0.1:0").value(), next = listening("127.0.0.1:0").value();
+  const std::string old_place = at(kept);
+  const std::uint16_t port_of_next = next.port();
+  ASSERT_FALSE(listening(old_place).has_value()) << "the control";
+  kept = std::move(next);
+  EXPECT_EQ(kept.port(), port_of_next);
+  EXPECT_EQ(kept.refusals().count, 0u);
+  EXPECT_TRUE(listening(old_place).has_value()) << "the old one still has its port";
+  {
+    ucx moved = std::move(kept);
+    EXPECT_EQ(moved.port(), port_of_next);
+    EXPECT_FALSE(listening(at(moved)).has_value());
+  }
+  EXPECT_TRUE(listening("127.0.0.1:" + std::to_string(port_of_next)).has_value());
+}
+
 TEST_F(ucx_listens, only_at_what_is_an_address) {
   ucx near = listening("").value();
   for (const char* const wrong : {"", "x", ":1", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:1x"})

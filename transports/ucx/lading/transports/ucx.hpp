@@ -16,11 +16,9 @@ class ucx : public endpoint {
   [[nodiscard]] static result<ucx> create(const ucx_options& options = {}) {
     if (auto checked = detail::check(options); !checked) return fail(checked.error());
     LADING_TRY {
-      auto adapter = std::make_unique<detail::ucx_driver>(options);
-      const detail::ucx_driver& kept = *adapter;
-      auto made = endpoint::create(std::move(adapter), options.endpoint);
+      auto made = endpoint::create(std::make_unique<detail::ucx_driver>(options), options.endpoint);
       if (!made) return fail(made.error());
-      return ucx(std::move(*made), kept);
+      return ucx(std::move(*made));
     }
     LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory))
   }
@@ -42,15 +40,15 @@ class ucx : public endpoint {
   }
 
   /// The port at which it listens; 0 where it does not.
-  [[nodiscard]] std::uint16_t port() const noexcept { return driver_->port(); }
+  [[nodiscard]] std::uint16_t port() const noexcept { return own().port(); }
 
   /// What peers asked for that was refused here; each of them was told.
-  [[nodiscard]] ucx_refusals refusals() const { return driver_->refusals(); }
+  [[nodiscard]] ucx_refusals refusals() const { return own().refusals(); }
 
  private:
-  ucx(endpoint&& made, const detail::ucx_driver& adapter) noexcept : endpoint(std::move(made)), driver_(&adapter) {}
+  explicit ucx(endpoint&& made) noexcept : endpoint(std::move(made)) {}
 
-  const detail::ucx_driver* driver_;
+  [[nodiscard]] const detail::ucx_driver& own() const noexcept { return static_cast<const detail::ucx_driver&>(adapter()); }
 };
 
 static_assert(transport<ucx>);

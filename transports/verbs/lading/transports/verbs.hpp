@@ -20,25 +20,23 @@ class verbs : public endpoint {
     LADING_TRY {
       auto device = detail::verbs_device::open(options);
       if (!device) return fail(device.error());
-      auto adapter = std::make_unique<detail::verbs_driver>(options, std::move(*device));
-      const detail::verbs_driver& kept = *adapter;
-      auto made = endpoint::create(std::move(adapter), options.endpoint);
+      auto made = endpoint::create(std::make_unique<detail::verbs_driver>(options, std::move(*device)), options.endpoint);
       if (!made) return fail(made.error());
-      return verbs(std::move(*made), kept);
+      return verbs(std::move(*made));
     }
     LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory))
   }
 
   /// How often peers were refused: what they asked for, by the hardware, which told them; or what they said.
-  [[nodiscard]] verbs_refusals refusals() const { return driver_->refusals(); }
+  [[nodiscard]] verbs_refusals refusals() const { return own().refusals(); }
 
   /// The device in use, such as "mlx5_0".
-  [[nodiscard]] std::string_view device_name() const noexcept { return ibv_get_device_name(driver_->device().context()->device); }
+  [[nodiscard]] std::string_view device_name() const noexcept { return ibv_get_device_name(own().device().context()->device); }
 
  private:
-  verbs(endpoint&& made, const detail::verbs_driver& adapter) noexcept : endpoint(std::move(made)), driver_(&adapter) {}
+  explicit verbs(endpoint&& made) noexcept : endpoint(std::move(made)) {}
 
-  const detail::verbs_driver* driver_;
+  [[nodiscard]] const detail::verbs_driver& own() const noexcept { return static_cast<const detail::verbs_driver&>(adapter()); }
 };
 
 static_assert(transport<verbs>);
