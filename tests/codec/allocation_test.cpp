@@ -297,6 +297,23 @@ TEST(codec_allocation, any_allocation_may_fail_while_decoding) {
   });
 }
 
+/// libstdc++'s deque allocates before it has elements.
+TEST(codec_allocation, a_default_constructor_may_fail) {
+  const std::deque<std::string> value{long_text, "b"};
+  const std::vector<std::byte> stream = stream_of(value);
+  const auto frames = lading::encode(value);
+  ASSERT_TRUE(frames.has_value());
+  const auto run = [&](auto decode) {
+    fail_every_allocation([&]() -> lading::result<void> {
+      const auto decoded = decode();
+      if (!decoded) return lading::fail(decoded.error());
+      return {};
+    });
+  };
+  run([&] { return lading::decode_from<std::deque<std::string>>(stream); });
+  run([&] { return lading::decode<std::deque<std::string>>(*frames); });
+}
+
 TEST(codec_allocation, any_allocation_may_fail_while_decoding_into) {
   const std::vector<std::byte> stream = stream_of(make_sample());
   fail_every_allocation([&]() -> lading::result<void> {

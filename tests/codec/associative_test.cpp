@@ -156,6 +156,19 @@ std::vector<std::byte> colliding(std::uint32_t count, std::uint64_t buckets) {
   return stream;
 }
 
+TEST(associative, keys_are_made_by_the_containers_allocator) {
+  struct only_where_asked {
+    std::pmr::memory_resource* before = std::pmr::set_default_resource(std::pmr::null_memory_resource());
+    ~only_where_asked() { std::pmr::set_default_resource(before); }
+  } const scope;
+  using names = std::pmr::map<std::pmr::string, std::int32_t>;
+  std::pmr::monotonic_buffer_resource arena(std::pmr::new_delete_resource());
+  names value(&arena), again(&arena);
+  value.emplace("longer than what a string holds within itself", 1);
+  ASSERT_TRUE(lading::decode_into(again, stream_of(value)).has_value());
+  EXPECT_EQ(again, value);
+}
+
 TEST(associative, keys_that_collide_on_purpose_are_refused) {
   constexpr std::uint32_t count = 20'000;
   const auto even = lading::decode_from<std::unordered_set<std::uint64_t>>(colliding(count, 1));

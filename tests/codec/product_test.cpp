@@ -34,6 +34,32 @@ using lading_test::from_hex;
 using lading_test::hex_of;
 using lading_test::stream_of;
 
+/// With all that a container has.
+struct container_like {
+  using value_type = float;
+  std::vector<float> items;
+  std::uint32_t rate = 0;
+  [[nodiscard]] auto begin() const { return items.begin(); }
+  [[nodiscard]] auto end() const { return items.end(); }
+  [[nodiscard]] std::size_t size() const { return items.size(); }
+  [[nodiscard]] const float* data() const { return items.data(); }
+  void clear() { items.clear(); }
+  friend bool operator==(const container_like&, const container_like&) = default;
+};
+struct without_an_address {
+  std::string name;
+  std::uint32_t number;
+  std::nullptr_t operator&() const { return nullptr; }
+  friend bool operator==(const without_an_address&, const without_an_address&) = default;
+};
+
+/// Leaves that are reached by many paths.
+template <class Inner>
+struct sixteen {
+  Inner a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p;
+};
+static_assert(!lading::detail::borrows<sixteen<sixteen<sixteen<sixteen<std::uint8_t>>>>>);
+
 struct mixed {
   std::uint8_t a;
   std::uint32_t b;
@@ -42,6 +68,15 @@ struct mixed {
   std::uint16_t e;
   friend bool operator==(const mixed&, const mixed&) = default;
 };
+
+TEST(product, members_of_a_container_hide_no_field) { check_value(container_like{{1, 2}, 48000}); }
+
+TEST(product, an_operator_for_addresses_is_not_asked) {
+  const without_an_address value{"name", 7};
+  const auto frames = lading::encode(value);
+  ASSERT_TRUE(frames.has_value());
+  EXPECT_EQ(lading::decode<without_an_address>(*frames), value);
+}
 
 TEST(product, records_are_laid_out_as_in_c) {
   EXPECT_EQ(hex_of(mixed{1, 2, 3, 4, 5}), "01000000" "02000000" "0300000000000000" "0400000000000000" "0500000000000000");

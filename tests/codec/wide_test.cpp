@@ -41,6 +41,7 @@ TEST(wide, sixty_four_fields) { expect_round_trips<wide::of_64>(); }
 TEST(wide, sixty_five_fields) { expect_round_trips<wide::of_65>(); }
 TEST(wide, a_hundred_fields) { expect_round_trips<wide::of_100>(); }
 TEST(wide, a_hundred_and_one_fields) { expect_round_trips<wide::of_101>(); }
+TEST(wide, arrays_after_a_hundred_fields) { expect_round_trips<wide::of_103>(); }
 TEST(wide, a_hundred_and_fifty_fields) { expect_round_trips<wide::of_150>(); }
 
 TEST(wide, two_hundred_fields_are_a_record) {

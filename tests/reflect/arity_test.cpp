@@ -147,6 +147,7 @@ static_assert(field_count<wide::of_64> == 64);
 static_assert(field_count<wide::of_65> == 65);
 static_assert(field_count<wide::of_100> == 100);
 static_assert(field_count<wide::of_101> == 101);
+static_assert(field_count<wide::of_103> == 103);
 static_assert(field_count<wide::of_150> == 150);
 static_assert(field_count<wide::of_200> == 200);
 static_assert(field_count<wide::of_256> == 256);

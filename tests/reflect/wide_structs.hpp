@@ -65,6 +65,13 @@ struct of_101 {
   LADING_TEST_FIELDS_50(std::uint8_t, a)
   LADING_TEST_FIELDS_50(std::uint8_t, b)
 };
+struct of_103 {
+  LADING_TEST_FIELDS_50(std::uint8_t, a)
+  LADING_TEST_FIELDS_50(std::uint8_t, b)
+  char c[16];
+  std::uint16_t d[2][3];
+  std::uint8_t e;
+};
 struct of_150 {
   LADING_TEST_FIELDS_50(std::uint8_t, a)
   LADING_TEST_FIELDS_50(std::optional<std::uint8_t>, b)

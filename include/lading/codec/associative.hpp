@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -98,7 +99,7 @@ struct wire_associative {
     std::size_t walked = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
       const std::byte* const entry = at;
-      key found_key = make_key();
+      key found_key = make_key(value);
       at = detail::get(at, inner, found_key);
       if (at == nullptr) [[unlikely]]
         return nullptr;
@@ -133,9 +134,16 @@ struct wire_associative {
   }
 
  private:
-  static key make_key() {
+  /// With the container's allocator, where it takes one (std::pmr).
+  static key make_key(const T& value) {
     static_assert(std::default_initializable<key>, "lading: decoding a key needs a default constructor: add one, or use a std::vector of pairs");
-    return key{};
+    if constexpr (requires {
+                    requires std::uses_allocator_v<key, typename T::allocator_type>;
+                    key(value.get_allocator());
+                  })
+      return key(value.get_allocator());
+    else
+      return key{};
   }
 
   static const auto& key_of(const typename T::value_type& entry) noexcept {

@@ -6,7 +6,7 @@
 
 #include <lading/codec/hooked.hpp>
 
-// Dates of std::chrono: day, month, year, weekday and their compounds, as small numbers. Durations and time points need no header. Every value
+// Dates of std::chrono: day, month, year, weekday, month_day, year_month, year_month_day, as small numbers. Durations and time points need no header. Every value
 // comes back as it was, whether or not the calendar has it (ok()). A std::chrono::hh_mm_ss travels as its to_duration().
 
 namespace lading {

@@ -50,10 +50,7 @@ template <class T>
 template <class T>
   requires std::default_initializable<T>
 [[nodiscard]] LADING_ALWAYS_INLINE result<T> new_value_of_frames(decode_state& state) {
-  result<T> made(in_place);
-  if (!decode_frames(*made, state)) [[unlikely]]
-    made = fail(state.failed);
-  return made;
+  return made_by<T>(state, [&](T& value) LADING_FLATTEN_LAMBDA { return decode_frames(value, state); });
 }
 template <class T>
 [[nodiscard]] result<T> new_value_of_frames(decode_state& state) {

@@ -51,6 +51,8 @@ LADING_ALWAYS_INLINE std::byte* put(std::byte* at, const Writer& out, const T& v
 template <std::size_t Rest, class T>
 [[nodiscard]] LADING_ALWAYS_INLINE const std::byte* get_within(const std::byte* at, const reader& in, T& value) {
   using Wire = wire_of<T>;
+  static_assert(!std::is_const_v<T>,
+                "lading: a const or reference field cannot be decoded: make it a plain value, or map the type with lading::codec<T>");
   if constexpr (Wire::fixed) {
     if (!load_fixed(at, in, value)) [[unlikely]]
       return in.fail(errc::invalid_value, at, "a bool, padding byte or other field has bits that no value sets");

@@ -75,7 +75,7 @@ template <class T>
 template <class T>
 [[nodiscard]] result<frames> encode(const T& value, const encode_options& options = {}) {
   return detail::make_frames(
-      &value, options,
+      __builtin_addressof(value), options,
       [](const void* object, const encode_options& how, std::vector<detail::payload>& payloads) {
         return detail::plan_frames(*static_cast<const T*>(object), how, payloads);
       },

@@ -177,6 +177,8 @@ consteval kind kind_of() {
     return kind::array;
   else if constexpr (!std::is_class_v<T>)
     return kind::unknown;
+  else if constexpr (std::is_aggregate_v<T> && !tuple_like<T>)  // also with the members of a container: its fields are all that it holds
+    return kind::product;
   else if constexpr (requires { typename T::value_type; }) {
     if constexpr (path_shaped<T>)
       return kind::path;

@@ -144,7 +144,7 @@ struct wire<T, kind::product> {
   }
 
   LADING_ALWAYS_INLINE static bool offsets_match(const T& value) noexcept {
-    const auto* base = reinterpret_cast<const char*>(&value);  // Safety: only addresses are compared
+    const auto* base = reinterpret_cast<const char*>(__builtin_addressof(value));  // Safety: only addresses are compared
     return visit_product(value, [&](const auto&... fields) LADING_FLATTEN_LAMBDA {
       [[maybe_unused]] std::size_t index = 0;
       return ((static_cast<std::size_t>(reinterpret_cast<const char*>(&fields) - base) == layout::offsets[index++] &&

@@ -185,10 +185,10 @@ template <class T>
 [[nodiscard]] LADING_ALWAYS_INLINE bool copy_whole(const std::byte* from, T& value) noexcept {
   // Safety: whole implies trivially copyable, and what no value sets is found before anyone can look.
   if constexpr (wire_of<T>::dense) {
-    std::memcpy(static_cast<void*>(&value), from, sizeof(T));
+    std::memcpy(static_cast<void*>(__builtin_addressof(value)), from, sizeof(T));
     return true;
   } else {
-    return masked<T>::load(&value, from);
+    return masked<T>::load(__builtin_addressof(value), from);
   }
 }
 
@@ -197,7 +197,7 @@ template <class T>
 [[nodiscard]] LADING_ALWAYS_INLINE bool load_whole(const std::byte* from, T& value) noexcept {
   if (copy_whole(from, value)) [[likely]]
     return true;
-  std::memset(static_cast<void*>(&value), 0, sizeof(T));
+  std::memset(static_cast<void*>(__builtin_addressof(value)), 0, sizeof(T));
   return false;
 }
 
@@ -208,9 +208,9 @@ LADING_ALWAYS_INLINE void store_fixed(std::byte* to, const T& value) noexcept(no
   if constexpr (whole<T>) {
     if (layout_matches<T>()) [[likely]] {
       if constexpr (Wire::dense)
-        std::memcpy(to, &value, sizeof(T));
+        std::memcpy(to, __builtin_addressof(value), sizeof(T));
       else
-        masked<T>::copy(to, &value);
+        masked<T>::copy(to, __builtin_addressof(value));
       return;
     }
   }

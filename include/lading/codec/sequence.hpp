@@ -310,11 +310,13 @@ struct wire<T, kind::view> : sequence_writing<T> {
       return false;
     }
     if constexpr (!dense<element>) {
-      for (std::size_t i = 0; i < count; ++i) {
-        if (!all_valid<element>(from + i * sizeof(element))) [[unlikely]] {
-          (void)in.fail(errc::invalid_value, from + i * sizeof(element), "a bool, padding byte or other field has bits that no value sets");
-          return false;
-        }
+      bool valid = true;  // of all, with no way out, so that many are looked at at once
+      for (std::size_t i = 0; i < count; ++i) valid &= all_valid<element>(from + i * sizeof(element));
+      if (!valid) [[unlikely]] {
+        std::size_t i = 0;
+        while (i + 1 < count && all_valid<element>(from + i * sizeof(element))) ++i;
+        (void)in.fail(errc::invalid_value, from + i * sizeof(element), "a bool, padding byte or other field has bits that no value sets");
+        return false;
       }
     }
     // Safety: aligned, long enough, laid out like the host's objects, and every byte pattern has been checked to be a value.

@@ -75,13 +75,27 @@ template <class T>
 
 /// The T that a whole stream or head holds, made in the result: it may be too large for a second one on the stack. (A function of its own,
 /// because g++ constructs only a variable of the outermost block in place.)
+template <class T, class Read>
+[[nodiscard]] LADING_ALWAYS_INLINE result<T> made_in_place(decode_state& state, Read&& read) {
+  result<T> made(in_place);
+  if (!read(*made)) [[unlikely]]
+    made = fail(state.failed);
+  return made;
+}
+/// made_in_place for a T whose default constructor may allocate, too (std::deque of libstdc++).
+template <class T, class Read>
+[[nodiscard]] LADING_ALWAYS_INLINE result<T> made_by(decode_state& state, Read&& read) {
+  if constexpr (std::is_nothrow_default_constructible_v<T>) {
+    return made_in_place<T>(state, read);
+  } else {
+    LADING_TRY { return made_in_place<T>(state, read); }
+    LADING_CATCH_BAD_ALLOC(return (void)out_of_memory(state), fail(state.failed))
+  }
+}
 template <class T>
   requires std::default_initializable<T>
 [[nodiscard]] LADING_ALWAYS_INLINE result<T> new_value(decode_state& state, bytes_view source) {
-  result<T> made(in_place);
-  if (!decode_whole(*made, source, state)) [[unlikely]]
-    made = fail(state.failed);
-  return made;
+  return made_by<T>(state, [&](T& value) LADING_FLATTEN_LAMBDA { return decode_whole(value, source, state); });
 }
 template <class T>
 [[nodiscard]] result<T> new_value(decode_state& state, bytes_view source) {

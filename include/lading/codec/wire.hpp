@@ -101,6 +101,8 @@ struct traits_of {
     using Type = std::remove_cv_t<T>;
     if constexpr ((std::is_same_v<Type, Seen> || ...)) {
       return {};
+    } else if constexpr (wire<Type>::fixed) {  // has none of them; and nested ones would be walked by every path
+      return {};
     } else {
       part_traits found;
       if constexpr (requires { wire<Type>::borrows; }) found.borrows = wire<Type>::borrows;

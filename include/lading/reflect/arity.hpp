@@ -41,90 +41,45 @@ struct braced;
     template <class T, class... Any>                                       \
     static constexpr bool accepts = requires { T{__VA_ARGS__ Any{}...}; }; \
   };
+// The eight numbers after `count`, whose braces are already written.
+#define LADING_BRACED_8(count, ...)                                 \
+  LADING_BRACED(count + 1, __VA_ARGS__{}, )                         \
+  LADING_BRACED(count + 2, __VA_ARGS__{}, {}, )                     \
+  LADING_BRACED(count + 3, __VA_ARGS__{}, {}, {}, )                 \
+  LADING_BRACED(count + 4, __VA_ARGS__{}, {}, {}, {}, )             \
+  LADING_BRACED(count + 5, __VA_ARGS__{}, {}, {}, {}, {}, )         \
+  LADING_BRACED(count + 6, __VA_ARGS__{}, {}, {}, {}, {}, {}, )     \
+  LADING_BRACED(count + 7, __VA_ARGS__{}, {}, {}, {}, {}, {}, {}, ) \
+  LADING_BRACED(count + 8, __VA_ARGS__{}, {}, {}, {}, {}, {}, {}, {}, )
+// clang-format off
+#define LADING_BRACED_64(count, ...)                                                                                \
+  LADING_BRACED_8(count, __VA_ARGS__)                                                                               \
+  LADING_BRACED_8(count + 8, __VA_ARGS__ LADING_BRACES_8)                                                           \
+  LADING_BRACED_8(count + 16, __VA_ARGS__ LADING_BRACES_16)                                                         \
+  LADING_BRACED_8(count + 24, __VA_ARGS__ LADING_BRACES_16 LADING_BRACES_8)                                         \
+  LADING_BRACED_8(count + 32, __VA_ARGS__ LADING_BRACES_32)                                                         \
+  LADING_BRACED_8(count + 40, __VA_ARGS__ LADING_BRACES_32 LADING_BRACES_8)                                         \
+  LADING_BRACED_8(count + 48, __VA_ARGS__ LADING_BRACES_32 LADING_BRACES_16)                                        \
+  LADING_BRACED_8(count + 56, __VA_ARGS__ LADING_BRACES_32 LADING_BRACES_16 LADING_BRACES_8)
 #define LADING_BRACES_8 {}, {}, {}, {}, {}, {}, {}, {},
 #define LADING_BRACES_16 LADING_BRACES_8 LADING_BRACES_8
-#define LADING_BRACES_24 LADING_BRACES_16 LADING_BRACES_8
-#define LADING_BRACES_32 LADING_BRACES_24 LADING_BRACES_8
-#define LADING_BRACES_40 LADING_BRACES_32 LADING_BRACES_8
-#define LADING_BRACES_48 LADING_BRACES_40 LADING_BRACES_8
-#define LADING_BRACES_56 LADING_BRACES_48 LADING_BRACES_8
-#define LADING_BRACES_64 LADING_BRACES_56 LADING_BRACES_8
+#define LADING_BRACES_32 LADING_BRACES_16 LADING_BRACES_16
+#define LADING_BRACES_64 LADING_BRACES_32 LADING_BRACES_32
 LADING_BRACED(0, )
-LADING_BRACED(1, {}, )
-LADING_BRACED(2, {}, {}, )
-LADING_BRACED(3, {}, {}, {}, )
-LADING_BRACED(4, {}, {}, {}, {}, )
-LADING_BRACED(5, {}, {}, {}, {}, {}, )
-LADING_BRACED(6, {}, {}, {}, {}, {}, {}, )
-LADING_BRACED(7, {}, {}, {}, {}, {}, {}, {}, )
-LADING_BRACED(8, LADING_BRACES_8)
-LADING_BRACED(9, LADING_BRACES_8{}, )
-LADING_BRACED(10, LADING_BRACES_8{}, {}, )
-LADING_BRACED(11, LADING_BRACES_8{}, {}, {}, )
-LADING_BRACED(12, LADING_BRACES_8{}, {}, {}, {}, )
-LADING_BRACED(13, LADING_BRACES_8{}, {}, {}, {}, {}, )
-LADING_BRACED(14, LADING_BRACES_8{}, {}, {}, {}, {}, {}, )
-LADING_BRACED(15, LADING_BRACES_8{}, {}, {}, {}, {}, {}, {}, )
-LADING_BRACED(16, LADING_BRACES_16)
-LADING_BRACED(17, LADING_BRACES_16{}, )
-LADING_BRACED(18, LADING_BRACES_16{}, {}, )
-LADING_BRACED(19, LADING_BRACES_16{}, {}, {}, )
-LADING_BRACED(20, LADING_BRACES_16{}, {}, {}, {}, )
-LADING_BRACED(21, LADING_BRACES_16{}, {}, {}, {}, {}, )
-LADING_BRACED(22, LADING_BRACES_16{}, {}, {}, {}, {}, {}, )
-LADING_BRACED(23, LADING_BRACES_16{}, {}, {}, {}, {}, {}, {}, )
-LADING_BRACED(24, LADING_BRACES_24)
-LADING_BRACED(25, LADING_BRACES_24{}, )
-LADING_BRACED(26, LADING_BRACES_24{}, {}, )
-LADING_BRACED(27, LADING_BRACES_24{}, {}, {}, )
-LADING_BRACED(28, LADING_BRACES_24{}, {}, {}, {}, )
-LADING_BRACED(29, LADING_BRACES_24{}, {}, {}, {}, {}, )
-LADING_BRACED(30, LADING_BRACES_24{}, {}, {}, {}, {}, {}, )
-LADING_BRACED(31, LADING_BRACES_24{}, {}, {}, {}, {}, {}, {}, )
-LADING_BRACED(32, LADING_BRACES_32)
-LADING_BRACED(33, LADING_BRACES_32{}, )
-LADING_BRACED(34, LADING_BRACES_32{}, {}, )
-LADING_BRACED(35, LADING_BRACES_32{}, {}, {}, )
-LADING_BRACED(36, LADING_BRACES_32{}, {}, {}, {}, )
-LADING_BRACED(37, LADING_BRACES_32{}, {}, {}, {}, {}, )
-LADING_BRACED(38, LADING_BRACES_32{}, {}, {}, {}, {}, {}, )
-LADING_BRACED(39, LADING_BRACES_32{}, {}, {}, {}, {}, {}, {}, )
-LADING_BRACED(40, LADING_BRACES_40)
-LADING_BRACED(41, LADING_BRACES_40{}, )
-LADING_BRACED(42, LADING_BRACES_40{}, {}, )
-LADING_BRACED(43, LADING_BRACES_40{}, {}, {}, )
-LADING_BRACED(44, LADING_BRACES_40{}, {}, {}, {}, )
-LADING_BRACED(45, LADING_BRACES_40{}, {}, {}, {}, {}, )
-LADING_BRACED(46, LADING_BRACES_40{}, {}, {}, {}, {}, {}, )
-LADING_BRACED(47, LADING_BRACES_40{}, {}, {}, {}, {}, {}, {}, )
-LADING_BRACED(48, LADING_BRACES_48)
-LADING_BRACED(49, LADING_BRACES_48{}, )
-LADING_BRACED(50, LADING_BRACES_48{}, {}, )
-LADING_BRACED(51, LADING_BRACES_48{}, {}, {}, )
-LADING_BRACED(52, LADING_BRACES_48{}, {}, {}, {}, )
-LADING_BRACED(53, LADING_BRACES_48{}, {}, {}, {}, {}, )
-LADING_BRACED(54, LADING_BRACES_48{}, {}, {}, {}, {}, {}, )
-LADING_BRACED(55, LADING_BRACES_48{}, {}, {}, {}, {}, {}, {}, )
-LADING_BRACED(56, LADING_BRACES_56)
-LADING_BRACED(57, LADING_BRACES_56{}, )
-LADING_BRACED(58, LADING_BRACES_56{}, {}, )
-LADING_BRACED(59, LADING_BRACES_56{}, {}, {}, )
-LADING_BRACED(60, LADING_BRACES_56{}, {}, {}, {}, )
-LADING_BRACED(61, LADING_BRACES_56{}, {}, {}, {}, {}, )
-LADING_BRACED(62, LADING_BRACES_56{}, {}, {}, {}, {}, {}, )
-LADING_BRACED(63, LADING_BRACES_56{}, {}, {}, {}, {}, {}, {}, )
-LADING_BRACED(64, LADING_BRACES_64)
+LADING_BRACED_64(0, )
+LADING_BRACED_64(64, LADING_BRACES_64)
+LADING_BRACED_64(128, LADING_BRACES_64 LADING_BRACES_64)
+LADING_BRACED_64(192, LADING_BRACES_64 LADING_BRACES_64 LADING_BRACES_64)
+// clang-format on
 #undef LADING_BRACED
+#undef LADING_BRACED_8
+#undef LADING_BRACED_64
 #undef LADING_BRACES_8
 #undef LADING_BRACES_16
-#undef LADING_BRACES_24
 #undef LADING_BRACES_32
-#undef LADING_BRACES_40
-#undef LADING_BRACES_48
-#undef LADING_BRACES_56
 #undef LADING_BRACES_64
 
-inline constexpr std::size_t max_braced = 64;
+inline constexpr std::size_t max_braced = 256;
 inline constexpr std::size_t max_fields = 256;
 
 /// Grows the list of probes while the type accepts one more. Beyond the ladder, or where a member has no default constructor, fields are

@@ -11,8 +11,7 @@ namespace lading::detail {
 template <class T>
 concept calendar_shaped = requires(const T& value) { value.to_duration().count(); } || requires(const T& value) {
   value.ok();
-  requires std::is_constructible_v<unsigned, T> || std::is_constructible_v<int, T> || requires { value.month(); } || requires { value.weekday(); } ||
-               requires { value.c_encoding(); };
+  requires requires { (value - value).count(); } || requires { value.month(); } || requires { value.weekday(); };
 };
 
 /// Says in one sentence why T has no encoding and what to do instead, the most specific reason first. Always false after it has spoken.
