@@ -7,6 +7,7 @@
 #if defined(__linux__)
 
 #include <arpa/inet.h>
+#include <sys/resource.h>
 
 namespace listener_test {
 using namespace lading;
@@ -162,6 +163,35 @@ TEST_F(ucx_listens, and_survives_its_clients) {
   if (descriptors) {
     EXPECT_LE(*conformance::open_descriptors(), *descriptors);
   }
+}
+
+// A caller who cannot be let in would keep the descriptor readable, and whoever sleeps on it busy.
+TEST_F(ucx_listens, and_answers_without_a_descriptor_left) {
+  ucx far = listening("127.0.0.1:0").value();
+  const auto told = [&](const lading::detail::ucx_socket& client) {
+    char first = 0;
+    for (const auto until = std::chrono::steady_clock::now() + 2s; std::chrono::steady_clock::now() < until;) {
+      far.progress();
+      if (::recv(client.get(), &first, 1, MSG_DONTWAIT) == 1) return true;
+    }
+    return false;
+  };
+  EXPECT_TRUE(told(plain_socket(far.port(), false))) << "the control";
+  const auto late = plain_socket(far.port(), false), later = plain_socket(far.port(), false);
+  ::rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  ::rlimit few = before;
+  few.rlim_cur = std::min<::rlim_t>(few.rlim_cur, 512);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<lading::detail::ucx_socket> taken;
+  for (int next = ::dup(0); next >= 0; next = ::dup(0)) taken.emplace_back(next);
+  const bool all_told = told(late) && told(later);
+  const int still_none = ::dup(0);
+  taken.clear();
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(all_told);
+  EXPECT_EQ(still_none, -1) << "there were descriptors left";
+  EXPECT_TRUE(told(plain_socket(far.port(), false)));
 }
 
 }  // namespace listener_test

@@ -27,7 +27,7 @@
 
 namespace lading::detail {
 
-/// A socket, closed when destroyed.
+/// A socket or another descriptor, closed when destroyed.
 class ucx_socket {
  public:
   explicit ucx_socket(int fd = -1) noexcept : fd_(fd) {}
@@ -102,9 +102,13 @@ class ucx_listener {
     if (!made) return fail(made.error());
     socket_ = std::move(*made);
     answer_ = std::move(answer);
+    keep_spare();
     return {};
   }
-  void close() noexcept { socket_ = ucx_socket(); }
+  void close() noexcept {
+    spare_ = ucx_socket();
+    socket_ = ucx_socket();
+  }
   [[nodiscard]] int fd() const noexcept { return socket_.get(); }
   [[nodiscard]] std::uint16_t port() const noexcept {
     ::sockaddr_storage bound{};
@@ -118,10 +122,18 @@ class ucx_listener {
   std::size_t serve() noexcept {
     std::size_t served = 0;
     for (; socket_ && served < at_a_time; ++served) {
-      const ucx_socket client(::accept(socket_.get(), nullptr, nullptr));
+      ucx_socket client(::accept(socket_.get(), nullptr, nullptr));
+      if (!client && (errno == EMFILE || errno == ENFILE) && spare_) {
+        // Who cannot be let in would keep the socket readable, and whoever sleeps on it awake.
+        spare_ = ucx_socket();
+        client = ucx_socket(::accept(socket_.get(), nullptr, nullptr));
+      }
       if (!client) break;
       static_cast<void>(::send(client.get(), answer_.data(), answer_.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+      client = ucx_socket();
+      if (!spare_) keep_spare();
     }
+    if (socket_ && !spare_) keep_spare();
     return served;
   }
 
@@ -129,7 +141,10 @@ class ucx_listener {
   static constexpr int backlog = 128;  // who comes while as many wait is let in by the kernel later, or not
   static constexpr std::size_t at_a_time = 16;
 
+  void keep_spare() noexcept { spare_ = ucx_socket(::fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0)); }
+
   ucx_socket socket_;
+  ucx_socket spare_;  // given up for a moment where no other descriptor is left
   std::vector<std::byte> answer_;
 };
 
