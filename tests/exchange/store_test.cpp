@@ -153,6 +153,27 @@ TEST_F(stores, the_least_recently_used_values_make_room) {
   EXPECT_EQ(one->stats().value().values, 4u) << "what cannot fit evicts nothing";
 }
 
+TEST_F(stores, nothing_is_evicted_for_what_cannot_fit) {
+  const auto bytes = [](std::size_t count, std::size_t size) { return std::vector<std::vector<std::byte>>(count, std::vector<std::byte>(size)); };
+  serve({.memory = {.capacity = 1 << 20, .slab_size = 1 << 20}, .evict = eviction::lru});
+  auto one = client();
+  ASSERT_EQ(count_ok(one->put_batch(keys(10), bytes(10, 100'000))), 10u);
+  auto both = bytes(2, 150'000);
+  both[1].resize(1'000'000);  // the store, but for what the first one takes
+  const auto put = one->put_batch(std::vector<std::string>{"x", "y"}, both);
+  EXPECT_TRUE(put[0].has_value());
+  EXPECT_EQ(put[1].error(), errc::no_space);
+  EXPECT_EQ(one->stats().value().evicted, 2u) << "for the first one";
+  EXPECT_TRUE(one->put_batch(std::vector<std::string>{"y"}, std::vector<std::vector<std::byte>>{both[1]})[0].has_value()) << "alone it has room";
+  one.reset();
+  serve({.memory = {.capacity = 1 << 20, .slab_size = 1 << 12, .max_extents = 8}, .evict = eviction::lru});
+  one = client();
+  ASSERT_EQ(count_ok(one->put_batch(keys(256), bytes(256, 4000))), 256u);
+  EXPECT_EQ(one->put_batch(std::vector<std::string>{"x"}, bytes(1, (8 << 12) + 1))[0].error(), errc::no_space) << "in more pieces than there may be";
+  EXPECT_EQ(one->stats().value().evicted, 0u);
+  EXPECT_TRUE(one->put_batch(std::vector<std::string>{"x"}, bytes(1, 8 << 12))[0].has_value());
+}
+
 TEST_F(stores, large_values_are_not_copied_and_others_once) {
   serve();
   auto one = client();

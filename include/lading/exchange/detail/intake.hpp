@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <lading/core/checked.hpp>
 #include <lading/core/config.hpp>
 #include <lading/exchange/detail/mailroom.hpp>
 #include <lading/exchange/detail/value_index.hpp>
@@ -101,7 +102,9 @@ class intake {
       if (!regions[each.region]) return fail(regions[each.region].error());
     }
     auto lease = slabs_.take(entry.meta.size);
-    while (!lease && options_.evict == eviction::lru && entry.meta.size <= slabs_.capacity() && index_.evict()) lease = slabs_.take(entry.meta.size);
+    if (!lease && options_.evict == eviction::lru && can_fit(entry.meta.size)) {
+      while (!lease && index_.evict()) lease = slabs_.take(entry.meta.size);
+    }
     if (!lease) return fail(lease.error());
     value.value = std::make_shared<stored_value>(stored_value{entry.meta, std::move(*lease)});
     std::size_t from = 0;
@@ -120,6 +123,13 @@ class intake {
       }
     }
     return {};
+  }
+
+  /// Whether evicting can make room: for what cannot fit nothing is evicted.
+  [[nodiscard]] bool can_fit(std::uint64_t size) const noexcept {
+    if (size > std::min<std::uint64_t>(slabs_.capacity(), options_.memory.max_extents * slabs_.largest())) return false;
+    const std::uint64_t needed = align_up<std::uint64_t>(size, slab_core::alignment), free = slabs_.free_bytes();
+    return needed <= free || index_.can_evict(needed - free);
   }
 
   void finish(put_job& job) {

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include <lading/core/checked.hpp>
 #include <lading/exchange/protocol.hpp>
 #include <lading/exchange/slab.hpp>
 #include <lading/exchange/store.hpp>
@@ -62,6 +63,16 @@ class value_index {
     if (found == entries_.end()) return false;
     drop(found->second);
     return true;
+  }
+
+  /// Whether evicting gives back so many bytes of slabs.
+  [[nodiscard]] bool can_evict(std::uint64_t wanted) const noexcept {
+    std::uint64_t found = 0;
+    for (auto each = by_use_.rbegin(); each != by_use_.rend() && found < wanted; ++each) {
+      if (each->held.use_count() != 1) continue;
+      for (const slab_extent& taken : each->held->lease.extents()) found += align_up<std::uint64_t>(taken.size, slab_core::alignment);
+    }
+    return found >= wanted;
   }
 
   /// Drops the least recently used value that nobody reads; false where there is none.
