@@ -304,15 +304,30 @@ struct wire<T, kind::view> : sequence_writing<T> {
   }
 
  private:
+  static bool all_elements_valid(const std::byte* from, std::size_t count) noexcept {
+    if constexpr (std::is_same_v<element, bool>) {
+      std::uint64_t seen = 0;
+      for (; count >= sizeof(seen); from += sizeof(seen), count -= sizeof(seen)) {
+        std::uint64_t eight;
+        std::memcpy(&eight, from, sizeof(eight));
+        seen |= eight;
+      }
+      for (; count != 0; ++from, --count) seen |= std::to_integer<std::uint64_t>(*from);
+      return (seen & 0xfefefefefefefefeU) == 0;
+    } else {
+      bool valid = true;
+      for (std::size_t i = 0; i < count; ++i) valid &= all_valid<element>(from + i * sizeof(element));
+      return valid;
+    }
+  }
+
   LADING_ALWAYS_INLINE static bool borrow(T& value, const std::byte* from, std::size_t count, const reader& in) {
     if (!layout_matches<element>()) {
       (void)in.fail(errc::unsupported, from, "the elements have another layout on the wire: decode into a std::vector");
       return false;
     }
     if constexpr (!dense<element>) {
-      bool valid = true;  // of all, with no way out, so that many are looked at at once
-      for (std::size_t i = 0; i < count; ++i) valid &= all_valid<element>(from + i * sizeof(element));
-      if (!valid) [[unlikely]] {
+      if (!all_elements_valid(from, count)) [[unlikely]] {
         std::size_t i = 0;
         while (i + 1 < count && all_valid<element>(from + i * sizeof(element))) ++i;
         (void)in.fail(errc::invalid_value, from + i * sizeof(element), "a bool, padding byte or other field has bits that no value sets");
