@@ -8,12 +8,8 @@
 
 #include <lading/transport/concept.hpp>
 #include <lading/transport/endpoint.hpp>
+#include <lading/transport/event_set.hpp>
 #include <lading/transport/fault_plan.hpp>
-
-#if defined(__linux__)
-#include <sys/epoll.h>
-#include <unistd.h>
-#endif
 
 namespace lading {
 
@@ -22,12 +18,6 @@ class fault_driver final : public driver {
  public:
   fault_driver(Inner inner, const fault_plan& plan)
       : inner_(std::move(inner)), plan_(plan), name_("fault_injecting<" + std::string(inner_->name()) + ">"), random_(plan.seed) {}
-
-  ~fault_driver() override {
-#if defined(__linux__)
-    if (event_fd_ >= 0) ::close(event_fd_);
-#endif
-  }
 
   std::string_view name() const noexcept override { return name_; }
   lading::capabilities capabilities() const noexcept override {
@@ -149,22 +139,8 @@ class fault_driver final : public driver {
 
   /// Readable when the inner transport has something, or this endpoint: a batch that was submitted here is not yet known there.
   int event_fd() const noexcept override {
-#if defined(__linux__)
-    std::lock_guard held(event_mutex_);
-    if (event_fd_ >= 0) return event_fd_;
     const int sources[] = {inner_->event_fd(), host_->incoming()->awake.fd()};
-    const int fresh = ::epoll_create1(EPOLL_CLOEXEC);
-    for (const int source : sources) {
-      ::epoll_event wanted{};
-      wanted.events = EPOLLIN;
-      if (fresh >= 0 && source >= 0 && ::epoll_ctl(fresh, EPOLL_CTL_ADD, source, &wanted) == 0) continue;
-      if (fresh >= 0) ::close(fresh);
-      return -1;
-    }
-    return event_fd_ = fresh;
-#else
-    return -1;
-#endif
+    return events_.of(sources);
   }
 
   /// How long the next connect waits for the inner transport's.
@@ -419,8 +395,7 @@ class fault_driver final : public driver {
   std::uint64_t random_;
   fault_counts counts_;
   std::atomic<std::chrono::nanoseconds::rep> connect_limit_{std::chrono::nanoseconds(std::chrono::seconds(10)).count()};
-  mutable std::mutex event_mutex_;
-  mutable int event_fd_ = -1;
+  mutable event_set events_;
 };
 
 }  // namespace lading
