@@ -103,10 +103,90 @@ inline void stopped_until_the_deadline(const any_rig& rig) {
   pair.far->resume();
 }
 
+/// Puts after the peer was stopped and goes on again, over a new connection where the old one was given up, and looks at what arrived.
+inline void expect_to_arrive_again(process_pair& pair) {
+  const std::size_t half = pair.size / 2;  // what was late may still arrive in the first half
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  completion how;
+  fill(pair.memory.bytes().subspan(half), 103);
+  do {
+    pair.near.progress();
+    how = pair.run(pair.one(half, half), op::put, std::chrono::seconds(5));
+    if (how.ok()) break;
+    const errc code = how.status.error().code();
+    if (code == errc::busy || code == errc::timed_out) continue;  // busy: until the transport lets go of the region
+    ASSERT_TRUE(code == errc::peer_stalled || code == errc::peer_lost) << how.status.error().message();
+    pair.near.disconnect(pair.to_far);
+    pair.to_far = pair.near.connect(pair.far->address()).value();
+    pair.far_import = pair.near.import_region(pair.to_far, pair.far->descriptor()).value();
+  } while (std::chrono::steady_clock::now() < until);
+  ASSERT_TRUE(how.ok()) << how.status.error().message();
+  EXPECT_TRUE(pair.far->intact());
+  if (!pair.near.capabilities().serves_get) return;
+  std::memset(pair.memory.bytes().data(), 0, pair.size);
+  ASSERT_TRUE(pair.run(pair.one(half, half), op::get).ok());
+  guarded_memory expected(half);
+  fill(expected.bytes(), 103);
+  EXPECT_TRUE(same(pair.memory.bytes().subspan(half), expected.bytes()));
+}
+
+/// How a transfer with a deadline of its own may end while its peer is stopped: in time.
+inline void expect_stopped(const any_rig& rig, const process_pair& pair, transfer& running) {
+  ASSERT_TRUE(running.wait_for(std::chrono::seconds(10))) << "a transfer never ended";
+  if (running.how().ok()) return;
+  const errc code = running.how().status.error().code();
+  EXPECT_FALSE(pair.near.capabilities().one_sided || rig.shares_regions) << running.how().status.error().message();
+  EXPECT_TRUE(code == errc::timed_out || code == errc::peer_stalled) << running.how().status.error().message();
+}
+
+inline void stopped_during(const any_rig& rig) {
+  LADING_CONFORMANCE_NEEDS_PROCESSES(rig);
+  process_pair pair(rig);
+  const bool gets = pair.near.capabilities().serves_get;
+  const bool alone = pair.near.capabilities().one_sided || rig.shares_regions;
+  const slice first_half = pair.one(0, pair.size / 2);
+  const std::chrono::nanoseconds deadline = alone ? std::chrono::seconds(20) : std::chrono::milliseconds(300);
+  std::vector<transfer> running;
+  for (int i = 0; i < 20; ++i) {
+    if (auto one = pair.near.submit(pair.to_far, gets && i % 2 != 0 ? op::get : op::put, std::span(&first_half, 1), {.deadline = deadline}))
+      running.push_back(std::move(*one));
+  }
+  EXPECT_EQ(running.size(), 20u);
+  for (int i = 0; i < 3; ++i) pair.near.progress();
+  pair.far->stop();
+  for (transfer& one : running) expect_stopped(rig, pair, one);
+  pair.far->resume();
+  expect_to_arrive_again(pair);
+}
+
+inline void stopped_after(const any_rig& rig) {
+  LADING_CONFORMANCE_NEEDS_PROCESSES(rig);
+  process_pair pair(rig);
+  ASSERT_TRUE(pair.run(pair.one(0, pair.size)).ok());
+  pair.far->stop();
+  const bool alone = pair.near.capabilities().one_sided || rig.shares_regions;
+  const slice first_half = pair.one(0, pair.size / 2);
+  for (const op direction : {op::put, op::get}) {
+    if (direction == op::get && !pair.near.capabilities().serves_get) continue;
+    const std::chrono::nanoseconds deadline = alone ? std::chrono::seconds(20) : std::chrono::milliseconds(100);
+    auto later = pair.near.submit(pair.to_far, direction, std::span(&first_half, 1), {.deadline = deadline});
+    if (!later) {  // what the one before has left
+      EXPECT_TRUE(direction == op::get && (later.error() == errc::busy || later.error() == errc::peer_stalled)) << later.error().message();
+      continue;
+    }
+    expect_stopped(rig, pair, *later);
+    EXPECT_EQ(later->ready() && later->how().ok(), alone) << "a stopped peer serves nothing; hardware and shared memory do";
+  }
+  pair.far->resume();
+  expect_to_arrive_again(pair);
+}
+
 inline constexpr conformance_case processes_cases[] = {{"bytes_go_there_and_come_back", bytes_go_there_and_come_back},
                                                        {"killed_before", killed_before},
                                                        {"killed_during", killed_during},
                                                        {"killed_after", killed_after},
-                                                       {"stopped_until_the_deadline", stopped_until_the_deadline}};
+                                                       {"stopped_until_the_deadline", stopped_until_the_deadline},
+                                                       {"stopped_during", stopped_during},
+                                                       {"stopped_after", stopped_after}};
 
 }  // namespace lading::conformance
