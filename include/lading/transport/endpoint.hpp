@@ -110,7 +110,7 @@ class endpoint {
 
   /// Starts to move a batch; accepts it whole or not at all, and never waits for the peer. The order of slices, and of batches, is not defined.
   ///
-  /// Errors: out_of_range and not_registered with the slice's index, busy for a quarantined region, would_block, closed, peer_lost, peer_stalled,
+  /// Errors: out_of_range and not_registered with the slice's index, busy for quarantined bytes of a local region, would_block, closed, peer_lost, peer_stalled,
   ///         unsupported, no_memory. What only the peer can find out ends the transfer instead.
   [[nodiscard]] result<transfer> submit(peer_id peer, op direction, std::span<const slice> slices, const submit_options& options = {}) {
     auto running = core_->submit(peer, direction, slices, options);

@@ -110,6 +110,7 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
   [[nodiscard]] result<void> check(operation& fresh, std::span<const slice> slices);
   [[nodiscard]] result<operation*> begin(peer_id peer, op direction, const submit_options& options, std::chrono::nanoseconds started, auto&& load);
   [[nodiscard]] result<operation*> refuse(operation* fresh, const error& why) noexcept;
+  [[nodiscard]] static result<void> check_held(local_region& region, const slice& wanted, std::size_t item) noexcept;
   void launch(operation& fresh) noexcept;
   void post_more(operation& running) noexcept;
   void release(operation& done) noexcept;
@@ -120,6 +121,7 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
   void expire(operation& fresh) noexcept;
   void give_up(operation& running, errc why, std::chrono::nanoseconds at) noexcept;
   void quarantine(operation& running) noexcept;
+  void hold(operation& running) noexcept;
   std::size_t service(operation& running, std::chrono::nanoseconds at) noexcept;
   std::size_t drive() noexcept;
 

@@ -181,9 +181,10 @@ class operation {
   op direction_ = op::put;
   bool durable_ = false;
   bool counted_waiting_ = false;
-  std::size_t cursor_ = 0;  // slices before it were taken by the adapter or dropped; only the thread that drives looks at it
+  bool holds_unknown_ = false;  // quarantined without knowing its slices
+  std::size_t cursor_ = 0;      // slices before it were taken by the adapter or dropped; only the thread that drives looks at it
   std::span<const slice> slices_;
-  std::vector<slice> own_slices_;
+  std::vector<slice> own_slices_;  // empty where it ended in submit, or was prepared
   std::shared_ptr<const detail::prepared_state> prepared_;
   std::vector<region_id> locals_;  // pinned, each once per entry
   std::vector<remote_region_id> remotes_;

@@ -15,6 +15,7 @@
 #include <lading/core/bytes.hpp>
 #include <lading/core/checked.hpp>
 #include <lading/core/config.hpp>
+#include <lading/transport/detail/held_ranges.hpp>
 #include <lading/transport/identity.hpp>
 #include <lading/transport/registry.hpp>
 #include <lading/transport/types.hpp>
@@ -103,6 +104,13 @@ struct local_region : detail::disposable {
   std::uint64_t generation = 0;
   std::unique_ptr<driver_memory> memory;
   std::atomic<std::uint32_t> quarantined{0};  ///< transfers that ended while the transport still held slices of this region
+  std::atomic<std::uint32_t> held_whole{0};   ///< of these, those of which it is not known what they hold
+  detail::held_ranges held;                   ///< what the others hold
+
+  /// Whether a transfer that has ended may still touch the range.
+  [[nodiscard]] bool is_held(std::uint64_t offset, std::uint64_t size) noexcept {
+    return quarantined.load(std::memory_order_acquire) != 0 && (held_whole.load(std::memory_order_acquire) != 0 || held.overlap(offset, size));
+  }
 };
 
 /// A region of a peer, imported here.

@@ -7,7 +7,7 @@ namespace lading {
 
 /// The future of a submitted batch. It has exactly one end; ready() never goes back.
 ///
-/// The slices' memory belongs to the transport until ready(), and after that where completion::quarantined, until the region deregisters.
+/// The slices' memory belongs to the transport until ready(), and after that where completion::quarantined, until released().
 /// Destroying a running transfer lets it run on; its regions stay alive until it ends.
 /// Threads: one at a time per transfer, except ready and cancel, which may be called by any.
 class transfer {

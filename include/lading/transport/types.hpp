@@ -64,7 +64,7 @@ struct completion {
   std::uint32_t done = 0;                ///< slices that arrived whole
   std::uint32_t failed = 0;              ///< slices of which any part of the target may be written, or none
   std::uint32_t first_failed = none;     ///< index of the first slice that is not known to have arrived
-  bool quarantined = false;              ///< slices are still with the transport: their regions stay busy until it lets go
+  bool quarantined = false;              ///< slices are still with the transport: their local bytes stay busy until it lets go
   std::chrono::nanoseconds posted{0};    ///< time that submit took
   std::chrono::nanoseconds finished{0};  ///< time from submit to this end
 

@@ -49,7 +49,7 @@ inline void endpoint_core::recycle(operation& done) noexcept {
   done.cancel_.store(false, std::memory_order_relaxed);
   done.left_.store(0, std::memory_order_relaxed);
   done.bytes_.store(0, std::memory_order_relaxed);
-  done.settled_ = done.failures_unknown_ = done.durable_ = done.counted_waiting_ = false;
+  done.settled_ = done.failures_unknown_ = done.durable_ = done.counted_waiting_ = done.holds_unknown_ = false;
   done.failed_ = 0;
   done.first_failed_ = completion::none;
   done.first_error_ = done.notify_error_ = result<void>{};
@@ -96,9 +96,6 @@ inline result<local_region*> endpoint_core::pin_local(operation& fresh, region_i
   region = side->regions.pin(number(id));
   if (region == nullptr) return fail(errc::not_registered, {.what = "the local region is not registered with this endpoint (any more)"});
   fresh.locals_.push_back(id);
-  if (region->quarantined.load(std::memory_order_acquire) != 0) {
-    return fail(errc::busy, {.what = "the local region is quarantined: slices of a transfer that ended early may still touch it"});
-  }
   return region;
 }
 
@@ -120,6 +117,15 @@ inline result<remote_region*> endpoint_core::pin_remote(operation& fresh, remote
   return region;
 }
 
+/// Errors: busy with the item, where a transfer that has ended may still touch the slice's local bytes.
+inline result<void> endpoint_core::check_held(local_region& region, const slice& wanted, std::size_t item) noexcept {
+  if (!region.is_held(wanted.local_offset, wanted.size)) return {};
+  return fail(errc::busy, {.needed = wanted.size,
+                           .offset = wanted.local_offset,
+                           .item = item,
+                           .what = "the local bytes are quarantined: a transfer that ended early may still touch them"});
+}
+
 /// Pins all that the slices use, and checks every bound.
 inline result<void> endpoint_core::check(operation& fresh, std::span<const slice> slices) {
   if (slices.size() >= completion::none)
@@ -127,12 +133,14 @@ inline result<void> endpoint_core::check(operation& fresh, std::span<const slice
   region_id last_local{};
   remote_region_id last_remote{};
   std::uint64_t local_size = 0, remote_size = 0, total = 0;
+  local_region* doubtful = nullptr;  // the local region, where parts of it are quarantined
   for (std::size_t i = 0; i < slices.size(); ++i) {
     const slice& wanted = slices[i];
     if (wanted.local != last_local || i == 0) [[unlikely]] {
       auto region = pin_local(fresh, wanted.local);
       if (!region) return fail(region.error().with_item(i));
       local_size = (*region)->bytes.size();
+      doubtful = (*region)->quarantined.load(std::memory_order_acquire) != 0 ? *region : nullptr;
       last_local = wanted.local;
     }
     if (wanted.remote != last_remote || i == 0) [[unlikely]] {
@@ -147,6 +155,9 @@ inline result<void> endpoint_core::check(operation& fresh, std::span<const slice
                                        .offset = wanted.local_offset,
                                        .item = i,
                                        .what = "the slice reaches outside its local region"});
+    }
+    if (doubtful != nullptr) [[unlikely]] {
+      if (auto free = check_held(*doubtful, wanted, i); !free) return free;
     }
     if (!range_inside(wanted.remote_offset, wanted.size, remote_size)) [[unlikely]] {
       return fail(errc::out_of_range, {.needed = wanted.size,
@@ -223,7 +234,13 @@ inline result<operation*> endpoint_core::submit(const std::shared_ptr<const deta
     fresh.durable_ = true;
     fresh.total_bytes_ = prepared->bytes;
     for (const region_id id : prepared->locals) {
-      if (auto region = pin_local(fresh, id); !region) return fail(region.error());
+      auto region = pin_local(fresh, id);
+      if (!region) return fail(region.error());
+      if ((*region)->quarantined.load(std::memory_order_acquire) == 0) continue;
+      for (std::size_t i = 0; i < prepared->slices.size(); ++i) {
+        if (prepared->slices[i].local != id) continue;
+        if (auto free = check_held(**region, prepared->slices[i], i); !free) return free;
+      }
     }
     for (const remote_region_id id : prepared->remotes) {
       if (auto region = pin_remote(fresh, id); !region) return fail(region.error());
@@ -297,6 +314,11 @@ inline void endpoint_core::launch(operation& fresh) noexcept {
       const std::size_t rest = fresh.slices_.size() - fresh.cursor_;
       fresh.failed(std::exchange(fresh.cursor_, fresh.slices_.size()), rest, error(errc::no_memory, {.what = "no memory to queue the slices"}));
     }
+  }
+  if (all_posted() && !fresh.durable_ && fresh.left_.load(std::memory_order_acquire) > 1) {
+    // Should it be quarantined, what it holds must be known. The driver does not look at these.
+    LADING_TRY { fresh.own_slices_.assign(fresh.slices_.begin(), fresh.slices_.end()); }
+    LADING_CATCH_BAD_ALLOC(fresh.own_slices_.clear())
   }
   if (!all_posted()) {
     fresh.counted_waiting_ = true;

@@ -11,7 +11,12 @@ namespace lading {
 inline void endpoint_core::release(operation& done) noexcept {
   const bool was_quarantined = done.phase_.load(std::memory_order_relaxed) == operation::phase::ended;
   for (const region_id id : done.locals_) {
-    if (was_quarantined) side->regions.pinned(number(id)).quarantined.fetch_sub(1, std::memory_order_acq_rel);
+    if (was_quarantined) {
+      local_region& region = side->regions.pinned(number(id));
+      region.held.let_go(&done);
+      if (done.holds_unknown_) region.held_whole.fetch_sub(1, std::memory_order_acq_rel);
+      region.quarantined.fetch_sub(1, std::memory_order_acq_rel);
+    }
     side->unpin(id);
   }
   for (const remote_region_id id : done.remotes_) {
@@ -44,8 +49,8 @@ inline void endpoint_core::settle(operation& done, bool quarantined, std::chrono
   how.quarantined = quarantined;
   how.status = done.failed_ != 0 ? done.first_error_ : done.notify_error_;
   if (quarantined)
-    how.status =
-        fail(done.given_up(), {.needed = count, .available = how.done, .what = "slices are still with the transport: their regions are quarantined"});
+    how.status = fail(done.given_up(),
+                      {.needed = count, .available = how.done, .what = "slices are still with the transport: their local bytes are quarantined"});
   how.posted = done.posted_;
   how.finished = at - done.submitted_;
   metrics_.count(done.direction_, how);
@@ -106,7 +111,25 @@ inline void endpoint_core::give_up(operation& running, errc why, std::chrono::na
   if (rest != 0) running.failed(std::exchange(running.cursor_, running.slices_.size()), rest, error(why, {.what = "given up before it was posted"}));
 }
 
-/// Ends the transfer for its user although slices are still out; their regions stay pinned, and marked, until they come back.
+/// Marks the local ranges that the transport may still touch. Which of the slices these are it does not say, so it is all of them.
+inline void endpoint_core::hold(operation& running) noexcept {
+  const std::span<const slice> slices = running.durable_ ? running.slices_ : std::span<const slice>(running.own_slices_);
+  running.holds_unknown_ = slices.size() != running.slices_.size();
+  for (const slice& each : slices) {
+    local_region& region = side->regions.pinned(number(each.local));
+    if (running.holds_unknown_ || !region.held.add(&running, each.local_offset, each.size)) {
+      running.holds_unknown_ = true;
+      break;
+    }
+  }
+  for (const region_id id : running.locals_) {
+    local_region& region = side->regions.pinned(number(id));
+    if (running.holds_unknown_) region.held_whole.fetch_add(1, std::memory_order_acq_rel);
+    region.quarantined.fetch_add(1, std::memory_order_acq_rel);
+  }
+}
+
+/// Ends the transfer for its user although slices are still out; their regions stay pinned, and the slices marked, until they come back.
 inline void endpoint_core::quarantine(operation& running) noexcept {
   std::lock_guard held(running.lock_);
   if (running.settled_ || running.left_.load(std::memory_order_acquire) == 0) return;
@@ -116,7 +139,7 @@ inline void endpoint_core::quarantine(operation& running) noexcept {
     running.notify_error_ = fail(running.given_up(), {.what = "all bytes arrived, but the peer has not taken the notification"});
     release(running);
   } else {
-    for (const region_id id : running.locals_) side->regions.pinned(number(id)).quarantined.fetch_add(1, std::memory_order_acq_rel);
+    hold(running);
   }
   settle(running, !slices_done, now());
   running.phase_.store(operation::phase::ended, std::memory_order_release);
