@@ -505,6 +505,79 @@ TEST(fault_injecting, a_flip_that_was_given_up_is_not_counted) {
   }
 }
 
+/// Keeps what it is given until the test reports it.
+class keeping_driver final : public driver {
+ public:
+  std::string_view name() const noexcept override { return "keeping"; }
+  lading::capabilities capabilities() const noexcept override { return {}; }
+  result<void> start(driver_host& host) override {
+    host_ = &host;
+    return {};
+  }
+  void stop() noexcept override {}
+  result<std::unique_ptr<driver_connection>> connect(const endpoint_address&) override {
+    auto made = std::make_unique<driver_connection>();
+    connection_ = made.get();
+    return made;
+  }
+  result<std::unique_ptr<driver_remote>> import_key(driver_connection&, const region_descriptor&) override {
+    return std::make_unique<driver_remote>();
+  }
+  std::size_t post(batch& slices, std::size_t first) noexcept override {
+    kept = &slices.token();
+    return slices.size() - first;
+  }
+  std::size_t progress() noexcept override { return 0; }
+  void lose() noexcept { host_->lost(*connection_, errc::peer_lost); }
+
+  operation* kept = nullptr;
+
+ private:
+  driver_host* host_ = nullptr;
+  driver_connection* connection_ = nullptr;
+};
+
+TEST(fault_injecting, what_the_inner_transport_keeps_stays_quarantined) {
+  for (const bool comes_back_in_time : {true, false}) {
+    manual_clock clock;
+    auto adapter = std::make_unique<keeping_driver>();
+    keeping_driver& inner = *adapter;
+    const endpoint_options options{.close_limit = 1ms, .clock = clock.source()};
+    auto near = fault_injecting<endpoint>::create(endpoint::create(std::move(adapter), options).value(), {}, options).value();
+    auto far = fault_injecting<endpoint>::create(endpoint::create(std::make_unique<keeping_driver>()).value()).value();
+    region source = near.allocate_region(64).value();
+    const region target = far.allocate_region(64).value();
+    const peer_id peer = near.connect(far.address().value()).value();
+    const slice all{source.id(), near.import_region(peer, far.export_region(target).value()).value(), 0, 0, 64};
+    transfer running = near.submit(peer, op::put, std::span(&all, 1)).value();
+    const auto rounds = [&] {
+      for (int i = 0; i < 5; ++i) near.progress();
+    };
+    rounds();
+    ASSERT_NE(inner.kept, nullptr);
+    inner.lose();
+    rounds();
+    EXPECT_FALSE(running.ready()) << "there is time left for the slice to come back";
+    if (!comes_back_in_time) {
+      for (int i = 0; i < 3; ++i) clock.advance(options.drain_limit), rounds();
+      ASSERT_TRUE(running.ready());
+      EXPECT_TRUE(running.how().quarantined);
+      EXPECT_FALSE(running.released());
+      EXPECT_EQ(source.deregister().error(), errc::busy) << "the inner transport may still read it";
+    }
+    inner.kept->failed(0, 1, error(errc::peer_lost));
+    rounds();
+    ASSERT_TRUE(running.ready());
+    EXPECT_EQ(name_of(running.how().status.error().code()), "peer_lost");
+    EXPECT_EQ(running.how().quarantined, !comes_back_in_time);
+    EXPECT_TRUE(running.released());
+    EXPECT_TRUE(source.deregister().has_value());
+    if (!comes_back_in_time) {
+      EXPECT_EQ(near.submit(peer, op::put, {}).error(), errc::peer_lost);
+    }
+  }
+}
+
 #if defined(__linux__)
 
 TEST(fault_injecting, the_descriptor_wakes_for_both_transports) {
