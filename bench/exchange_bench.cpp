@@ -234,7 +234,7 @@ void staging(benchmark::State& state, lading::op direction) {
     for (std::size_t i = 0; i < count; ++i) items.push_back({peer, {here.id(), imported, i * (size + 64), i * size, size}});
     const auto run = [&](submitter& by) {
       auto moving = by.submit(items, direction);
-      while (!moving.progress()) near.progress(), far.progress();
+      while (!moving.is_ready()) near.progress(), far.progress();
       require(moving.get());
     };
     paired::compare(

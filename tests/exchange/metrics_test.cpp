@@ -19,6 +19,18 @@ using ::testing::Not;
 
 static_assert(sizeof(exchange_meter<>) < 16'384);
 
+/// An observer with state: what no_observer has to save.
+struct stateful {
+  void* state;
+  void ended(stage, strategy, std::chrono::nanoseconds, std::uint64_t) noexcept {}
+};
+static_assert(sizeof(exchange_meter<stateful>) == sizeof(exchange_meter<>) + sizeof(void*), "no_observer takes no room");
+static_assert(exchange_observer<stateful>);
+struct may_throw {
+  void ended(stage, strategy, std::chrono::nanoseconds, std::uint64_t) {}
+};
+static_assert(!exchange_observer<may_throw>);
+
 TEST(exchange_meter, counts_a_stage_by_strategy) {
   exchange_meter<> meter;
   meter.ended(stage::transfer, strategy::local, 700ns, 64);
@@ -62,6 +74,27 @@ TEST(exchange_meter, counts_errors_by_code_and_copies_by_path) {
   EXPECT_EQ(seen.at(payload_path::put_encoded).copies, 1u);
   EXPECT_EQ(seen.at(payload_path::put_in_place).values, 4u);
   EXPECT_EQ(seen.at(payload_path::put_in_place).copies, 0u);
+}
+
+TEST(exchange_meter, counts_items_by_strategy_and_code) {
+  exchange_meter<> meter;
+  meter.items_succeeded(strategy::local, 3);
+  meter.item_failed(strategy::transport, errc::peer_lost);
+  meter.item_failed(strategy::transport, errc::peer_lost);
+  meter.item_failed(strategy::local, errc::out_of_range);
+  const exchange_metrics seen = meter.read();
+  EXPECT_EQ(seen.at(strategy::local).succeeded, 3u);
+  EXPECT_EQ(seen.at(strategy::local).failed(), 1u);
+  EXPECT_EQ(seen.at(strategy::local).failed(errc::out_of_range), 1u);
+  EXPECT_EQ(seen.at(strategy::transport).succeeded, 0u);
+  EXPECT_EQ(seen.at(strategy::transport).failed(errc::peer_lost), 2u);
+  EXPECT_EQ(seen.succeeded + seen.failed(), 0u) << "they are no keys";
+  const std::string text = seen.describe();
+  EXPECT_THAT(text, HasSubstr("transport items: ok 0, failed 2\n  peer_lost 2\n"));
+  EXPECT_THAT(text, HasSubstr("local items: ok 3, failed 1\n  out_of_range 1\n"));
+  const std::string exposed = prometheus_text(seen, "r");
+  EXPECT_THAT(exposed, HasSubstr("lading_exchange_items_succeeded_total{role=\"r\",strategy=\"local\"} 3\n"));
+  EXPECT_THAT(exposed, HasSubstr("lading_exchange_items_failed_total{role=\"r\",strategy=\"transport\",code=\"peer_lost\"} 2\n"));
 }
 
 TEST(exchange_meter, loses_nothing_between_threads) {
@@ -119,6 +152,20 @@ TEST(prometheus_text, is_cumulative_and_typed) {
       EXPECT_NE(line.find("} "), std::string::npos) << line;
     }
     at = end + 1;
+  }
+}
+
+TEST(prometheus_text, has_every_stage_and_strategy) {
+  exchange_meter<> meter;
+  for (std::size_t how = 0; how < strategy_count; ++how) {
+    for (std::size_t what = 0; what < stage_count; ++what) meter.ended(static_cast<stage>(what), static_cast<strategy>(how), 1us, 1);
+  }
+  const std::string text = prometheus_text(meter.read()), told = meter.read().describe();
+  for (const std::string how : {"transport", "local"}) {
+    for (const std::string what : {"encode", "pack", "register", "queue", "post", "transfer", "verify", "decode"}) {
+      EXPECT_THAT(text, HasSubstr("lading_exchange_stage_seconds_count{role=\"store\",stage=\"" + what + "\",strategy=\"" + how + "\"} 1\n"));
+      EXPECT_THAT(told, HasSubstr(how + ' ' + what + ": 1 times"));
+    }
   }
 }
 

@@ -79,9 +79,12 @@ TEST(submitter, refuses_options_that_make_no_sense) {
   auto one = loopback::create().value();
   exchange_meter<> meter;
   EXPECT_EQ(submitter<loopback>::create(one, meter, {.max_slice = 0}).error(), errc::invalid_argument);
+  EXPECT_EQ(submitter<loopback>::create(one, meter, {.stage_below = (32 << 10) + 1}).error(), errc::invalid_argument);
   EXPECT_EQ(submitter<loopback>::create(one, meter, {.copy_workers = 0}).error(), errc::invalid_argument);
-  EXPECT_EQ(submitter<loopback>::create(one, meter, {.deadline = -1s}).error(), errc::invalid_argument);
+  EXPECT_EQ(submitter<loopback>::create(one, meter, {.deadline = -1ns}).error(), errc::invalid_argument);
+  EXPECT_EQ(submitter<loopback>::create(one, meter, {.close_limit = -1ns}).error(), errc::invalid_argument);
   EXPECT_TRUE(submitter<loopback>::create(one, meter).has_value());
+  EXPECT_TRUE(submitter<loopback>::create(one, meter, {.max_slice = 1, .stage_below = 32 << 10, .inline_limit = 0, .copy_workers = 1}).has_value());
 }
 
 TEST(submitter, a_peer_of_this_process_is_copied_to) {
@@ -145,10 +148,10 @@ TEST(submitter, memory_closed_by_its_owner_is_an_error_and_not_touched) {
   loopback_sides<select_by_process> two({.inline_limit = 0});
   const exchange_item items[]{two.item(0, 100, 50)};
   auto future = two.ours->submit(items, op::put);
-  EXPECT_FALSE(future.is_ready());
   two.shared_there.close();
   ASSERT_EQ(future.get().size(), 1u);
   EXPECT_EQ(future.get()[0].error(), errc::not_registered);
+  EXPECT_EQ(two.meter.read().at(strategy::local).failed(errc::not_registered), 1u);
   EXPECT_EQ(two.there.data()[100], std::byte{0});
 }
 
@@ -230,15 +233,25 @@ TEST(submitter, staged_slices_keep_their_errors) {
   worker_pool pool(1);
   staging_sides two(100, pool);
   const exchange_item outside[]{two.item(0, (1 << 20) - 20, 20), two.item(100, 1 << 20, 20)};
-  for (const auto& each : two.ours->submit(outside, op::put).get()) EXPECT_EQ(each.error(), errc::out_of_range);
-  const exchange_item nowhere[]{two.item(0, 0, 20), two.item((1 << 20) - 10, 20, 20)};
-  for (const auto& each : two.ours->submit(nowhere, op::put).get()) EXPECT_EQ(each.error(), errc::out_of_range);
+  auto results = two.ours->submit(outside, op::put).get();
+  EXPECT_TRUE(results[0].has_value());
+  EXPECT_EQ(results[1].error(), errc::out_of_range);
+  const exchange_item nowhere[]{two.item(0, 0, 20), two.item((1 << 20) - 10, 20, 20), two.item(100, 40, 20), two.item(200, 60, 20)};
+  results = two.ours->submit(nowhere, op::put).get();
+  EXPECT_EQ(results[1].error(), errc::out_of_range);
+  EXPECT_EQ(results[1].error().details().item, 1u);
+  for (const std::size_t i : {0u, 2u, 3u}) {
+    EXPECT_TRUE(results[i].has_value());
+    EXPECT_TRUE(two.arrived(nowhere[i].where.local_offset, nowhere[i].where.remote_offset, 20));
+  }
+  const std::uint64_t before = two.meter.read().at(payload_path::slice_staged).values;
+  EXPECT_EQ(before, 2u) << "those that follow each other once the bad one is out";
   const exchange_item inside[]{two.item(0, 0, 20), two.item(100, 20, 20)};
   EXPECT_THAT(two.ours->submit(inside, op::put).get(), Each(is_ok()));
-  EXPECT_EQ(two.meter.read().at(payload_path::slice_staged).values, 2u);
+  EXPECT_EQ(two.meter.read().at(payload_path::slice_staged).values, before + 2);
   two.shared_here.close();
   EXPECT_THAT(two.ours->submit(inside, op::put).get(), Each(is_ok())) << "the transport still knows the memory";
-  EXPECT_EQ(two.meter.read().at(payload_path::slice_staged).values, 2u);
+  EXPECT_EQ(two.meter.read().at(payload_path::slice_staged).values, before + 2);
 }
 
 TEST(submitter, staged_bytes_of_memory_that_was_closed_are_dropped) {
@@ -248,8 +261,7 @@ TEST(submitter, staged_bytes_of_memory_that_was_closed_are_dropped) {
   const std::byte before = two.here.data()[7];
   auto future = two.ours->submit(items, op::get);
   while (two.near.progress() != 0) {}
-  EXPECT_FALSE(future.is_ready()) << "it has arrived, but not where it belongs";
-  two.shared_here.close();
+  two.shared_here.close();  // it has arrived, but not yet where it belongs
   const auto results = future.get();
   EXPECT_EQ(results[0].error(), errc::not_registered);
   EXPECT_EQ(results[1].error(), errc::not_registered);
@@ -279,15 +291,169 @@ TEST(submitter, a_group_that_is_refused_leaves_the_others_alone) {
   EXPECT_TRUE(results[2].has_value());
 }
 
-TEST(submitter, large_local_copies_are_made_by_whoever_waits) {
+TEST(submitter, large_local_copies_are_made_by_whoever_waits_or_asks) {
   worker_pool pool(1);
-  loopback_sides<select_by_process> two({.max_slice = 100'000, .inline_limit = 1000, .copy_workers = 2, .pool = &pool});
-  const exchange_item items[]{two.item(1, 0, (1 << 20) - 1)};
+  for (const bool waits : {true, false}) {
+    loopback_sides<select_by_process> two({.max_slice = 100'000, .inline_limit = 1000, .copy_workers = 2, .pool = &pool});
+    const exchange_item items[]{two.item(1, 0, (1 << 20) - 1)};
+    auto future = two.ours->submit(items, op::put);
+    EXPECT_EQ(two.there.data()[0], std::byte{0}) << "not by submit";
+    if (waits) {
+      EXPECT_TRUE(future.wait_for(10s));
+    } else {
+      for (int asked = 0; !future.is_ready(); ++asked) ASSERT_LT(asked, 100);
+    }
+    EXPECT_TRUE(two.arrived(1, 0, (1 << 20) - 1));
+    EXPECT_THAT(future.get(), ElementsAre(is_ok()));
+  }
+}
+
+TEST(submitter, copies_inside_the_process_are_in_pieces_that_threads_can_share) {
+  std::vector<std::byte> from(4 << 20), to(4 << 20);
+  detail::address_book book;
+  const auto memory = [&](auto id, std::vector<std::byte>& bytes) {
+    book.add(detail::address_book::key(id), std::make_shared<detail::reachable_memory>(bytes));
+    return id;
+  };
+  const auto here = memory(region_id{1}, from);
+  const auto there = memory(remote_region_id{1}, to);
+  for (const std::uint64_t size : {std::uint64_t{4} << 20, std::uint64_t{64} << 10}) {  // one item, and many that follow each other
+    std::vector<exchange_item> items;
+    std::vector<std::size_t> mine;
+    for (std::uint64_t at = 0; at < from.size(); at += size, mine.push_back(mine.size())) items.push_back({peer_id{1}, {here, there, at, at, size}});
+    detail::local_plan plan(items, mine);
+    ASSERT_TRUE(plan.find(book));
+    detail::submitted_group group;
+    plan.carry_out(group, op::put, detail::local_copying::largest_piece, [](std::size_t item, const error&) { ADD_FAILURE() << item; });
+    EXPECT_EQ(group.copies.size(), 4u) << size;
+    EXPECT_EQ(group.places.size(), items.size());
+    EXPECT_EQ(group.bytes, from.size());
+  }
+}
+
+TEST(submitter, a_bad_item_fails_alone_by_either_way) {
+  const auto check = [](auto& two, strategy expected) {
+    std::vector<exchange_item> items;
+    for (std::uint64_t i = 0; i < 8; ++i) items.push_back(two.item(i * 1000, i * 2000, 100));
+    items[2] = two.item(0, (1 << 20) - 10, 100);                // reaches outside at the peer
+    items.push_back(two.item((1 << 20) - 100, 40'000, 100));    // up to the region's end ...
+    items.push_back(two.item(1 << 20, 40'100, 100));            // ... and on from there: joined with its neighbour, were it good
+    items.push_back(two.item(100, ~std::uint64_t{0} - 5, 10));  // wraps
+    items.push_back(two.item(0, 0, ~std::uint64_t{0}));         // more pieces than there is memory for
+    items.push_back(two.item(5, 5, ~std::uint64_t{0} - 7));
+    const std::vector<std::size_t> bad{2, 9, 10, 11, 12};
+    auto future = two.ours->submit(items, op::put);
+    const auto& results = future.get();
+    ASSERT_EQ(results.size(), items.size());
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      if (std::find(bad.begin(), bad.end(), i) == bad.end()) {
+        ASSERT_TRUE(results[i].has_value()) << i << ' ' << results[i].error().message();
+        EXPECT_TRUE(two.arrived(items[i].where.local_offset, items[i].where.remote_offset, 100)) << i;
+      } else {
+        EXPECT_EQ(results[i].error(), errc::out_of_range) << i;
+        EXPECT_EQ(results[i].error().details().item, i);
+      }
+    }
+    EXPECT_EQ(future.strategy(), expected);
+    const auto seen = two.meter.read();
+    EXPECT_EQ(seen.at(expected).succeeded, items.size() - bad.size());
+    EXPECT_EQ(seen.at(expected).failed(errc::out_of_range), bad.size());
+    EXPECT_EQ(seen.at(expected).failed(), bad.size());
+    EXPECT_EQ(seen.stages[static_cast<std::size_t>(expected)][static_cast<std::size_t>(stage::transfer)].bytes, 800u);
+  };
+  loopback_sides<select_always> remote({.max_slice = 1 << 20});
+  check(remote, strategy::transport);
+  loopback_sides<select_by_process> local;
+  check(local, strategy::local);
+}
+
+TEST(submitter, a_batch_of_which_an_item_failed_is_not_announced_nor_copied_without_a_notice) {
+  loopback_sides<select_by_process> two;
+  const exchange_item good[]{two.item(0, 0, 10), two.item(100, 100, 10)}, mixed[]{two.item(0, 200, 10), two.item(0, (1 << 20) - 5, 10)};
+  const auto told = [&] {
+    notification taken;
+    two.near.progress();
+    two.far.progress();
+    return two.far.next_notification(taken) ? taken.tag : 0;
+  };
+  auto future = two.ours->submit(good, op::put, {.notify_tag = 7, .notify = true});
+  EXPECT_THAT(future.get(), Each(is_ok()));
+  EXPECT_EQ(future.strategy(), strategy::transport) << "although it could be copied";
+  EXPECT_EQ(told(), 7u);
+  const auto results = two.ours->submit(mixed, op::put, {.notify_tag = 8, .notify = true}).get();
+  EXPECT_TRUE(results[0].has_value());
+  EXPECT_EQ(results[1].error(), errc::out_of_range);
+  EXPECT_EQ(told(), 0u);
+  EXPECT_TRUE(two.arrived(0, 200, 10));
+}
+
+TEST(submitter, what_is_about_no_single_item_ends_all_of_its_peer) {
+  loopback_sides<select_always> two;
+  const exchange_item items[]{two.item(0, 0, 10), two.item(50, 50, 10)};
+  EXPECT_THAT(two.ours->submit(items, op::put).get(), Each(is_ok()));
+  two.near.disconnect(two.peer);
+  const auto results = two.ours->submit(items, op::put).get();
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(results[i].error(), errc::closed);
+    EXPECT_EQ(results[i].error().details().item, i);
+  }
+  EXPECT_EQ(two.meter.read().at(strategy::transport).failed(errc::closed), 2u);
+  EXPECT_EQ(two.meter.read().at(strategy::transport).succeeded, 2u);
+}
+
+TEST(submitter, a_deadline_that_is_over_moves_nothing_by_either_way) {
+  loopback_sides<select_by_process> local;
+  loopback_sides<select_always> remote;
+  const exchange_item here[]{local.item(1, 0, 10)}, there[]{remote.item(1, 0, 10)};
+  EXPECT_EQ(local.ours->submit(here, op::put, {.deadline = -1ns}).get()[0].error(), errc::timed_out);
+  EXPECT_EQ(remote.ours->submit(there, op::put, {.deadline = -1ns}).get()[0].error(), errc::timed_out);
+  EXPECT_EQ(local.there.data()[0], std::byte{0});
+  EXPECT_THAT(local.ours->submit(here, op::put).get(), Each(is_ok()));
+}
+
+TEST(submitter, strategy_is_that_of_all_items_or_none) {
+  loopback_sides<select_by_process> two;
+  const region hidden = two.near.allocate_region(4096).value();  // not shared, so only the transport reaches it
+  auto third = loopback::create().value();
+  const region elsewhere = third.allocate_region(4096).value();
+  const peer_id other = two.near.connect(third.address().value()).value();
+  const remote_region_id at_other = two.ours->import_region(other, third.export_region(elsewhere).value()).value();
+  const exchange_item copied[]{two.item(0, 100, 50)}, sent[]{{other, {hidden.id(), at_other, 0, 0, 10}}}, both[]{copied[0], sent[0]};
+  EXPECT_EQ(two.ours->submit(copied, op::put).strategy(), strategy::local);
+  EXPECT_EQ(two.ours->submit(sent, op::put).strategy(), strategy::transport);
+  auto future = two.ours->submit(both, op::put);
+  EXPECT_EQ(future.strategy(), std::nullopt);
+  EXPECT_THAT(future.strategies(), ElementsAre(strategy::local, strategy::transport));
+  EXPECT_THAT(future.get(), Each(is_ok()));
+  EXPECT_EQ(two.ours->submit({}, op::put).strategy(), std::nullopt);
+}
+
+TEST(submitter, is_counted_when_it_ends) {
+  worker_pool pool(1);
+  loopback_sides<select_always> two({}, queueing(pool));
+  const exchange_item items[]{two.item(0, 100, 50)};
   auto future = two.ours->submit(items, op::put);
-  EXPECT_FALSE(future.is_ready());
-  EXPECT_TRUE(future.wait_for(10s));
-  EXPECT_THAT(future.get(), ElementsAre(is_ok()));
-  EXPECT_TRUE(two.arrived(1, 0, (1 << 20) - 1));
+  EXPECT_EQ(two.meter.read().at(strategy::transport).succeeded, 0u);
+  EXPECT_EQ(two.meter.read().at(stage::transfer, strategy::transport).count, 0u);
+  while (two.near.progress() != 0) {}
+  EXPECT_TRUE(future.is_ready());
+  EXPECT_TRUE(future.is_ready()) << "and once";
+  EXPECT_EQ(two.meter.read().at(strategy::transport).succeeded, 1u);
+  EXPECT_EQ(two.meter.read().at(stage::transfer, strategy::transport).count, 1u);
+  EXPECT_EQ(two.meter.read().at(stage::post, strategy::transport).count, 1u);
+}
+
+/// Chooses by the batch's size: what a user's selector may do.
+struct small_by_transport {
+  std::uint64_t limit = 100;
+  strategy operator()(const route& way) const noexcept { return way.addressable && way.bytes > limit ? strategy::local : strategy::transport; }
+};
+
+TEST(submitter, a_users_selector_decides) {
+  sides<loopback, small_by_transport> two(loopback::create().value(), loopback::create().value());
+  const exchange_item small[]{two.item(0, 0, 100)}, large[]{two.item(0, 0, 101)};
+  EXPECT_EQ(two.ours->submit(small, op::put).strategy(), strategy::transport);
+  EXPECT_EQ(two.ours->submit(large, op::put).strategy(), strategy::local);
 }
 
 TEST(submitter, a_dropped_future_runs_on_with_what_it_keeps) {
@@ -447,14 +613,6 @@ TEST(submitter, per_item_results_of_a_batch_that_fails_in_part) {
   EXPECT_TRUE(results[1].has_value());
   EXPECT_EQ(results[2].error(), errc::backend_failure) << "the last slice is the one that arrives in part";
   EXPECT_TRUE(two.arrived(2000, 2000, 3000));
-}
-
-TEST(submitter, a_lost_peer_is_told_of_each_item) {
-  loopback_sides<select_always> two;
-  const exchange_item items[]{two.item(0, 0, 10), two.item(20, 20, 10)};
-  EXPECT_THAT(two.ours->submit(items, op::put).get(), Each(is_ok()));
-  two.near.disconnect(two.peer);
-  for (const auto& each : two.ours->submit(items, op::put).get()) EXPECT_EQ(each.error(), errc::closed);
 }
 
 }  // namespace

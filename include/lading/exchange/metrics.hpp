@@ -68,28 +68,39 @@ struct exchange_metrics {
     std::uint64_t copies = 0;  ///< of their payloads, made by this process besides the transfer
   };
 
+  /// Items of submissions, of one strategy. A store counts its keys besides: moving one takes an item or more, or none.
+  struct item_metrics {
+    std::uint64_t succeeded = 0;
+    std::array<std::uint64_t, code_count> errors{};  ///< by errc
+
+    [[nodiscard]] std::uint64_t failed(errc code) const noexcept { return errors[static_cast<std::size_t>(code) % code_count]; }
+    [[nodiscard]] std::uint64_t failed() const noexcept { return sum_of(errors); }
+  };
+
   std::array<std::array<stage_metrics, stage_count>, strategy_count> stages{};
+  std::array<item_metrics, strategy_count> items{};
   std::array<path_metrics, payload_path_count> paths{};
-  std::array<std::uint64_t, code_count> errors{};  ///< by errc
-  std::uint64_t succeeded = 0;                     ///< keys or items that ended well
+  std::array<std::uint64_t, code_count> errors{};  ///< keys that failed, by errc
+  std::uint64_t succeeded = 0;                     ///< keys that ended well
   std::uint64_t retried = 0;                       ///< keys that were tried again
 
   [[nodiscard]] const stage_metrics& at(stage what, strategy how) const noexcept {
     return stages[static_cast<std::size_t>(how)][static_cast<std::size_t>(what)];
   }
+  [[nodiscard]] const item_metrics& at(strategy how) const noexcept { return items[static_cast<std::size_t>(how)]; }
   [[nodiscard]] const path_metrics& at(payload_path way) const noexcept { return paths[static_cast<std::size_t>(way)]; }
   [[nodiscard]] std::uint64_t failed(errc code) const noexcept { return errors[static_cast<std::size_t>(code) % code_count]; }
-  [[nodiscard]] std::uint64_t failed() const noexcept {
-    std::uint64_t sum = 0;
-    for (const std::uint64_t each : errors) sum += each;
-    return sum;
-  }
+  [[nodiscard]] std::uint64_t failed() const noexcept { return sum_of(errors); }
 
   /// A few lines for people.
   [[nodiscard]] std::string describe() const {
     std::string text = "ok " + std::to_string(succeeded) + ", failed " + std::to_string(failed()) + ", tried again " + std::to_string(retried) + '\n';
-    for (std::size_t code = 0; code < code_count; ++code) {
-      if (errors[code] != 0) ((text += "  ") += name_of(static_cast<errc>(code))) += ' ' + std::to_string(errors[code]) + '\n';
+    add_errors(text, errors);
+    for (std::size_t how = 0; how < strategy_count; ++how) {
+      if (items[how].succeeded + items[how].failed() == 0) continue;
+      (text += strategy_names[how]) +=
+          " items: ok " + std::to_string(items[how].succeeded) + ", failed " + std::to_string(items[how].failed()) + '\n';
+      add_errors(text, items[how].errors);
     }
     for (std::size_t how = 0; how < strategy_count; ++how) {
       for (std::size_t what = 0; what < stage_count; ++what) {
@@ -108,6 +119,20 @@ struct exchange_metrics {
     }
     return text;
   }
+
+ private:
+  using by_code = std::array<std::uint64_t, code_count>;
+
+  [[nodiscard]] static std::uint64_t sum_of(const by_code& counts) noexcept {
+    std::uint64_t sum = 0;
+    for (const std::uint64_t each : counts) sum += each;
+    return sum;
+  }
+  static void add_errors(std::string& text, const by_code& counts) {
+    for (std::size_t code = 0; code < code_count; ++code) {
+      if (counts[code] != 0) ((text += "  ") += name_of(static_cast<errc>(code))) += ' ' + std::to_string(counts[code]) + '\n';
+    }
+  }
 };
 
 /// Told of each stage that ends, besides the counters. no_observer is compiled away.
@@ -123,7 +148,7 @@ struct no_observer {
 };
 static_assert(exchange_observer<no_observer> && std::is_empty_v<no_observer>);
 
-/// Counts what an exchange does. Reading while others count gives numbers of about the same moment.
+/// Counts what an exchange does, when it ends. Reading while others count gives numbers of about the same moment.
 ///
 /// Threads: any; no locks.
 template <exchange_observer Observer = no_observer>
@@ -147,6 +172,10 @@ class exchange_meter {
   void succeeded(std::uint64_t count = 1) noexcept { add(succeeded_, count); }
   void failed(errc code, std::uint64_t count = 1) noexcept { add(errors_[static_cast<std::size_t>(code) % exchange_metrics::code_count], count); }
   void retried(std::uint64_t count = 1) noexcept { add(retried_, count); }
+  void items_succeeded(strategy how, std::uint64_t count) noexcept { add(items_[static_cast<std::size_t>(how)].succeeded, count); }
+  void item_failed(strategy how, errc code) noexcept {
+    add(items_[static_cast<std::size_t>(how)].errors[static_cast<std::size_t>(code) % exchange_metrics::code_count], 1);
+  }
   void took_path(payload_path way, std::uint64_t copies, std::uint64_t values = 1) noexcept {
     add(values_[static_cast<std::size_t>(way)], values);
     add(copies_[static_cast<std::size_t>(way)], copies);
@@ -161,6 +190,12 @@ class exchange_meter {
         for (std::size_t i = 0; i < stage_metrics::bucket_count; ++i) to.count += to.buckets[i] = from.buckets[i].load(std::memory_order_relaxed);
         to.bytes = from.bytes.load(std::memory_order_relaxed);
         to.total = std::chrono::nanoseconds(from.total.load(std::memory_order_relaxed));
+      }
+    }
+    for (std::size_t how = 0; how < strategy_count; ++how) {
+      all.items[how].succeeded = items_[how].succeeded.load(std::memory_order_relaxed);
+      for (std::size_t code = 0; code < exchange_metrics::code_count; ++code) {
+        all.items[how].errors[code] = items_[how].errors[code].load(std::memory_order_relaxed);
       }
     }
     for (std::size_t way = 0; way < payload_path_count; ++way) {
@@ -178,9 +213,14 @@ class exchange_meter {
     std::array<counter, stage_metrics::bucket_count> buckets{};
     counter bytes{0}, total{0};
   };
+  struct item_counters {
+    counter succeeded{0};
+    std::array<counter, exchange_metrics::code_count> errors{};
+  };
   static void add(counter& number, std::uint64_t step) noexcept { number.fetch_add(step, std::memory_order_relaxed); }
 
   std::array<std::array<counters, stage_count>, strategy_count> stages_{};
+  std::array<item_counters, strategy_count> items_{};
   std::array<counter, payload_path_count> values_{}, copies_{};
   std::array<counter, exchange_metrics::code_count> errors_{};
   counter succeeded_{0}, retried_{0};

@@ -65,13 +65,24 @@ class exposition {
 [[nodiscard]] inline std::string prometheus_text(const exchange_metrics& metrics, std::string_view role = "store") {
   using detail::label;
   detail::exposition text(role);
-  text.family("lading_exchange_succeeded_total", "counter", "Keys or items that ended well.");
+  text.family("lading_exchange_succeeded_total", "counter", "Keys that ended well.");
   text.sample("", "", metrics.succeeded);
   text.family("lading_exchange_retried_total", "counter", "Keys that were tried again.");
   text.sample("", "", metrics.retried);
-  text.family("lading_exchange_failed_total", "counter", "Keys or items that failed, by error code.");
+  text.family("lading_exchange_failed_total", "counter", "Keys that failed, by error code.");
   for (std::size_t code = 0; code < exchange_metrics::code_count; ++code) {
     if (metrics.errors[code] != 0) text.sample("", label("code", name_of(static_cast<errc>(code))), metrics.errors[code]);
+  }
+  text.family("lading_exchange_items_succeeded_total", "counter", "Items of submissions that ended well, by strategy.");
+  for (std::size_t how = 0; how < strategy_count; ++how) {
+    text.sample("", label("strategy", strategy_names[how]), metrics.items[how].succeeded);
+  }
+  text.family("lading_exchange_items_failed_total", "counter", "Items of submissions that failed, by strategy and error code.");
+  for (std::size_t how = 0; how < strategy_count; ++how) {
+    for (std::size_t code = 0; code < exchange_metrics::code_count; ++code) {
+      const std::uint64_t failed = metrics.items[how].errors[code];
+      if (failed != 0) text.sample("", label("strategy", strategy_names[how]) + ',' + label("code", name_of(static_cast<errc>(code))), failed);
+    }
   }
   text.family("lading_exchange_values_total", "counter", "Values by the way of their payload.");
   for (std::size_t way = 0; way < payload_path_count; ++way) text.sample("", label("path", payload_path_names[way]), metrics.paths[way].values);

@@ -4,136 +4,20 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
-#include <mutex>
-#include <new>
+#include <optional>
 #include <span>
-#include <stdexcept>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include <lading/core/config.hpp>
+#include <lading/exchange/detail/local_copying.hpp>
 #include <lading/exchange/detail/staging.hpp>
+#include <lading/exchange/detail/submission_state.hpp>
 #include <lading/exchange/metrics.hpp>
-#include <lading/exchange/shared_memory.hpp>
-#include <lading/memory/copy.hpp>
-#include <lading/memory/worker_pool.hpp>
+#include <lading/exchange/strategy.hpp>
 #include <lading/transport/time_source.hpp>
-#include <lading/transport/transfer.hpp>
 
 namespace lading {
-
-namespace detail {
-
-/// What one submission waits for: a transfer, or copies of this process.
-struct submitted_group {
-  /// The items [first, last) of the group came to lie in slices [first_slice, last_slice].
-  struct place {
-    std::size_t item, first_slice, last_slice;
-  };
-  struct copy {
-    reachable_memory *target, *source;
-    std::uint64_t target_offset, source_offset, size;
-  };
-
-  strategy how = strategy::transport;
-  transfer running;
-  std::vector<place> places;
-  std::uint64_t bytes = 0;
-  bool settled = false;
-  std::vector<bool> closed;  // of each slice that is copied here: whether an owner had closed the memory
-  staged_slices staged;      // on their way by the transport
-
-  // Local copies.
-  std::vector<copy> copies;  // one for each slice
-  std::vector<std::shared_ptr<reachable_memory>> memories;
-  std::size_t next = 0;
-  std::chrono::steady_clock::time_point begun{};
-};
-
-/// All of one submission. One thread at a time.
-struct submission_state {
-  std::vector<submitted_group> groups;
-  std::vector<result<void>> results;
-  std::vector<strategy> strategies;  // of each item
-  std::vector<std::shared_ptr<void>> kept;
-  std::size_t open = 0;  // groups that are not settled
-  bool quarantined = false;
-};
-
-/// Submissions that their users have dropped: they run on, with the memory that they keep.
-class orphanage {
- public:
-  /// Takes it over; not where nobody will look after it, because the submitter has gone.
-  [[nodiscard]] bool adopt(std::unique_ptr<submission_state>& state) noexcept {
-    std::lock_guard held(mutex_);
-    if (closed_) return false;
-    LADING_TRY { states_.push_back(std::move(state)); }
-    LADING_CATCH_BAD_ALLOC(static_cast<void>(state.release()))  // its memory must not be freed under a transfer
-    return true;
-  }
-  [[nodiscard]] std::vector<std::unique_ptr<submission_state>> take() noexcept {
-    std::lock_guard held(mutex_);
-    return std::exchange(states_, {});
-  }
-  /// The last take.
-  [[nodiscard]] std::vector<std::unique_ptr<submission_state>> close() noexcept {
-    std::lock_guard held(mutex_);
-    closed_ = true;
-    return std::exchange(states_, {});
-  }
-
- private:
-  std::mutex mutex_;
-  bool closed_ = false;
-  std::vector<std::unique_ptr<submission_state>> states_;
-};
-
-/// How copies inside the process are made.
-struct local_copying {
-  worker_pool* pool = nullptr;
-  std::size_t workers = 1;
-  static constexpr std::uint64_t piece_bytes = std::uint64_t{256} << 10;
-  static constexpr std::uint64_t round_bytes = std::uint64_t{32} << 20;
-  static constexpr std::uint64_t streaming_group = std::uint64_t{16} << 20;
-  static constexpr std::uint64_t streaming_slice = std::uint64_t{16} << 10;
-
-  /// Copies up to `limit` bytes of the group.
-  void advance(submitted_group& group, std::uint64_t limit = round_bytes) const noexcept {
-    const std::size_t first = group.next;
-    std::uint64_t bytes = 0;
-    while (group.next < group.copies.size() && (bytes == 0 || bytes < limit)) bytes += group.copies[group.next++].size;
-    const auto run = [&](std::size_t index) noexcept {
-      const submitted_group::copy& each = group.copies[index];
-      if (!each.target->enter()) return false;
-      const bool open = each.source->enter();
-      if (open) {
-        const bool streaming = group.bytes >= streaming_group && each.size >= streaming_slice;
-        copy_bytes(each.target->bytes().data() + each.target_offset, each.source->bytes().data() + each.source_offset,
-                   static_cast<std::size_t>(each.size), streaming ? copy_mode::streaming : copy_mode::cached);
-        each.source->leave();
-      }
-      each.target->leave();
-      return open;
-    };
-    if (pool == nullptr || workers <= 1 || bytes < 4 * piece_bytes) {
-      for (std::size_t i = first; i < group.next; ++i) {
-        if (!run(i)) group.closed[i] = true;
-      }
-      return;
-    }
-    std::atomic<bool> any_closed{false};
-    static_cast<void>(pool->run(group.next - first, workers, [&](std::size_t index) noexcept {
-      if (!run(first + index)) any_closed.store(true, std::memory_order_relaxed);
-    }));
-    // Which it was is not told apart: closing memory under a running batch is its owner's doing.
-    if (any_closed.load()) {
-      for (std::size_t i = first; i < group.next; ++i) group.closed[i] = true;
-    }
-  }
-};
-
-}  // namespace detail
 
 /// The future of submitted items, with a result for each.
 ///
@@ -158,14 +42,9 @@ class submission {
     if (!shared_->orphans.adopt(state_)) end(std::span(&state_, 1), *shared_);
   }
 
-  /// Whether every item has ended. Makes no progress: copies are made by progress() and whatever waits.
-  [[nodiscard]] bool is_ready() const noexcept {
-    if (state_ == nullptr) return true;
-    for (const detail::submitted_group& group : state_->groups) {
-      if (!ended(group) || (!group.settled && !group.staged.landings.empty())) return false;
-    }
-    return true;
-  }
+  /// Whether every item has ended. Asking again and again is enough for copies inside the process: each call makes some of them, without waiting. The
+  /// transport's progress is its owner's, or of wait() and wait_for().
+  bool is_ready() noexcept { return state_ == nullptr || advance(*state_, *shared_); }
 
   /// Makes progress until every item has ended.
   void wait() noexcept {
@@ -175,9 +54,9 @@ class submission {
   /// Makes progress until every item has ended or the time is up; returns is_ready(). A copy inside the process may outlast the time.
   bool wait_for(std::chrono::nanoseconds timeout) noexcept {
     const auto until = later(std::chrono::steady_clock::now(), timeout);
-    while (!progress()) {
+    while (!is_ready()) {
       const auto left = until - std::chrono::steady_clock::now();
-      if (left.count() <= 0) return is_ready();
+      if (left.count() <= 0) return false;
       for (detail::submitted_group& group : state_->groups) {
         if (group.how == strategy::transport && !group.settled) {
           static_cast<void>(group.running.wait_for(left));
@@ -186,12 +65,6 @@ class submission {
       }
     }
     return true;
-  }
-
-  /// One round, without waiting: copies some, and settles what has ended; returns is_ready(). The transport's own progress is its owner's.
-  bool progress() noexcept {
-    if (state_ == nullptr) return true;
-    return advance(*state_, *shared_);
   }
 
   /// The result of each item, in their order; waits for them.
@@ -205,8 +78,18 @@ class submission {
     return state_ == nullptr ? std::vector<result<void>>{} : std::move(state_->results);
   }
 
-  /// How each item is moved.
-  [[nodiscard]] std::span<const strategy> strategies() const noexcept { return state_ == nullptr ? std::span<const strategy>{} : state_->strategies; }
+  /// How all items are moved; nothing where there are none, or some go one way and some another, as strategies() tells.
+  [[nodiscard]] std::optional<lading::strategy> strategy() const noexcept {
+    const auto each = strategies();
+    for (const lading::strategy one : each) {
+      if (one != each.front()) return std::nullopt;
+    }
+    return each.empty() ? std::nullopt : std::optional(each.front());
+  }
+  /// How each item is moved, or would have been where it was refused.
+  [[nodiscard]] std::span<const lading::strategy> strategies() const noexcept {
+    return state_ == nullptr ? std::span<const lading::strategy>{} : state_->strategies;
+  }
 
   /// Whether slices are still with the transport although their transfer has ended: their memory is not free.
   [[nodiscard]] bool quarantined() const noexcept { return state_ != nullptr && state_->quarantined; }
@@ -307,21 +190,34 @@ class submission {
       bool arrived = true, closed = false;
       for (std::size_t i = place.first_slice; i <= place.last_slice && arrived; ++i) {
         arrived = group.running.succeeded(i);
-        closed = closed || (!group.closed.empty() && group.closed[i]);
+        closed = closed || (!group.closed.empty() && group.closed[i] != 0);
       }
-      if (arrived && closed) {
-        state.results[place.item] = fail(errc::not_registered, {.item = place.item, .what = "its owner no longer shares the region"});
-      } else if (!arrived) {
+      if (!arrived) {
         const error why = how.status ? error(errc::backend_failure) : how.status.error();
         state.results[place.item] = fail(why.with_item(place.item));
+      } else if (closed) {
+        state.results[place.item] = no_longer_shared(place.item);
       }
     }
+    count(state, group, shared);
+  }
+  /// Counts how its items have ended.
+  static void count(const detail::submission_state& state, const detail::submitted_group& group, shared_part& shared) noexcept {
+    std::uint64_t succeeded = 0;
+    for (const auto& place : group.places) {
+      const result<void>& how = state.results[place.item];
+      how ? static_cast<void>(++succeeded) : shared.meter->item_failed(group.how, how.error().code());
+    }
+    shared.meter->items_succeeded(group.how, succeeded);
+  }
+  static failure no_longer_shared(std::size_t item) noexcept {
+    return fail(errc::not_registered, {.item = item, .what = "its owner no longer shares the region"});
   }
   /// Brings staged bytes that were fetched where they belong, and gives the buffers back.
   static void land(detail::submitted_group& group, shared_part& shared, bool quarantined) noexcept {
     if (!group.staged.landings.empty()) {
       const stage_timer timer(*shared.meter, stage::pack, strategy::transport, group.staged.bytes);
-      group.staged.land([&](std::size_t slice) { return group.running.succeeded(slice); }, [&](std::size_t slice) { group.closed[slice] = true; });
+      group.staged.land([&](std::size_t slice) { return group.running.succeeded(slice); }, [&](std::size_t slice) { group.closed[slice] = 1; });
     }
     shared.meter->took_path(payload_path::slice_staged, group.staged.count, group.staged.count);
     for (auto& each : group.staged.buffers) shared.staging.give(std::move(each), quarantined);
@@ -331,10 +227,10 @@ class submission {
     shared.meter->ended(stage::transfer, strategy::local, std::chrono::steady_clock::now() - group.begun, group.bytes);
     for (const auto& place : group.places) {
       for (std::size_t i = place.first_slice; i <= place.last_slice; ++i) {
-        if (group.closed[i])
-          state.results[place.item] = fail(errc::not_registered, {.item = place.item, .what = "its owner no longer shares the region"});
+        if (group.closed[i] != 0) state.results[place.item] = no_longer_shared(place.item);
       }
     }
+    count(state, group, shared);
     group.memories.clear();
   }
 

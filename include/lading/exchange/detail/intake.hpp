@@ -12,6 +12,7 @@
 
 #include <lading/core/checked.hpp>
 #include <lading/core/config.hpp>
+#include <lading/exchange/detail/late_memory.hpp>
 #include <lading/exchange/detail/mailroom.hpp>
 #include <lading/exchange/detail/value_index.hpp>
 #include <lading/exchange/protocol.hpp>
@@ -36,12 +37,14 @@ class intake {
 
   /// Sets memory aside for each value and starts to fetch them, all in one submission.
   void start(const client_ptr& client, std::size_t slot, const protocol::put_request& request) {
-    auto job = std::make_unique<put_job>();
+    auto job = std::make_shared<put_job>();
     job->client = client;
     job->slot = slot;
     job->mode = request.mode;
     job->codes.codes.reserve(request.entries.size());
     jobs_.reserve(jobs_.size() + 1);  // nothing fails once the bytes move
+    late_.reserve(late_.size() + jobs_.size() + 1);
+    const bool trusted = late_bytes_of(client->endpoint) <= slabs_.capacity() / late_share;
     std::vector<result<remote_region_id>> regions;
     regions.reserve(request.regions.size());
     for (const bytes_view descriptor : request.regions) regions.push_back(mail_.import_for(*client, descriptor, options_.max_imports));
@@ -50,7 +53,7 @@ class intake {
       incoming_value& value = job->values.emplace_back();
       value.key = entry.key;
       value.first_item = value.last_item = items.size();
-      const auto accepted = accept(entry, request.mode, regions, client->peer, value, items);
+      const auto accepted = trusted ? accept(entry, request.mode, regions, client->peer, value, items) : result<void>(fail(errc::busy));
       if (!accepted) value.code = static_cast<std::uint16_t>(accepted.error().code());
       value.last_item = items.size();
     }
@@ -63,13 +66,13 @@ class intake {
   std::size_t finish_some() {
     std::size_t finished = 0;
     for (std::size_t i = 0; i < jobs_.size();) {
-      if (!jobs_[i]->moving.progress()) {
+      if (!jobs_[i]->moving.is_ready()) {
         ++i;
         continue;
       }
-      const std::unique_ptr<put_job> job = std::move(jobs_[i]);
+      const std::shared_ptr<put_job> job = std::move(jobs_[i]);
       jobs_.erase(jobs_.begin() + static_cast<std::ptrdiff_t>(i));
-      finish(*job);
+      finish(job);
       ++finished;
     }
     return finished;
@@ -91,7 +94,21 @@ class intake {
     std::vector<incoming_value> values;
     protocol::codes_answer codes;
     typename Submitter::future moving;
+    std::shared_ptr<put_job> itself;
   };
+  static constexpr std::uint64_t late_share = 8;  // of the capacity: what the transport may hold of one client's before its puts are put off
+
+  /// Bytes that the transport may still write, although the puts of that endpoint which they were for have ended.
+  [[nodiscard]] std::uint64_t late_bytes_of(std::uint64_t endpoint) noexcept {
+    std::erase_if(late_, [](const auto& each) { return each.expired(); });
+    std::uint64_t sum = 0;
+    for (const auto& each : late_) {
+      const auto job = each.lock();
+      if (job->client->endpoint != endpoint) continue;
+      for (const incoming_value& value : job->values) sum += value.value != nullptr ? value.value->meta.size : 0;
+    }
+    return sum;
+  }
 
   [[nodiscard]] result<void> accept(const protocol::put_entry& entry, put_mode mode, const std::vector<result<remote_region_id>>& regions,
                                     peer_id peer, incoming_value& value, std::vector<exchange_item>& items) {
@@ -132,8 +149,14 @@ class intake {
     return needed <= free || index_.can_evict(needed - free);
   }
 
-  void finish(put_job& job) {
-    const std::vector<result<void>>& arrived = job.moving.get();
+  void finish(const std::shared_ptr<put_job>& ended) {
+    put_job& job = *ended;
+    typename Submitter::future moving = std::move(job.moving);
+    const std::vector<result<void>>& arrived = moving.get();
+    if (moving.quarantined()) {
+      keep_while_moving(moving, ended);
+      late_.push_back(ended);  // has room
+    }
     const auto check = [&](std::size_t index) {
       incoming_value& value = job.values[index];
       for (std::size_t item = value.first_item; item < value.last_item && value.code == 0; ++item) {
@@ -150,8 +173,6 @@ class intake {
     for (incoming_value& value : job.values) {
       if (value.code == 0) {
         if (const auto published = publish(value, job.mode); !published) value.code = static_cast<std::uint16_t>(published.error().code());
-      } else if (value.value != nullptr && job.moving.quarantined()) {
-        std::move(value.value->lease).quarantine(std::chrono::nanoseconds{0});
       }
       value.code == 0 ? submitter_.meter().succeeded() : submitter_.meter().failed(errc{value.code});
       job.codes.codes.push_back(value.code);
@@ -179,7 +200,8 @@ class intake {
   value_index& index_;
   mail_type& mail_;
   const store_server_options& options_;
-  std::vector<std::unique_ptr<put_job>> jobs_;
+  std::vector<std::shared_ptr<put_job>> jobs_;
+  std::vector<std::weak_ptr<put_job>> late_;  // that have ended, but the transport has not let go of their memory
 };
 
 }  // namespace lading::detail

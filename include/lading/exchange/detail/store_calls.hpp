@@ -14,6 +14,7 @@
 #include <lading/core/config.hpp>
 #include <lading/exchange/detail/channel.hpp>
 #include <lading/exchange/detail/client_memory.hpp>
+#include <lading/exchange/detail/late_memory.hpp>
 #include <lading/exchange/detail/value_index.hpp>
 #include <lading/exchange/protocol.hpp>
 #include <lading/exchange/submitter.hpp>
@@ -182,6 +183,41 @@ class store_calls {
     protocol::meta meta;
     registered_bytes* memory = nullptr;
     std::size_t first_item = 0, last_item = 0;
+
+    /// How it went, by the results of the items.
+    [[nodiscard]] result<void> how(const std::vector<result<void>>& moved) const noexcept {
+      const auto begin = moved.begin() + static_cast<std::ptrdiff_t>(first_item), end = moved.begin() + static_cast<std::ptrdiff_t>(last_item);
+      const auto failed = std::find_if(begin, end, [](const auto& each) { return !each; });
+      return failed == end ? result<void>{} : *failed;
+    }
+  };
+
+  /// The move of values; however it is left, memory that the transport may still write is not freed before it has let go.
+  class fetching {
+   public:
+    explicit fetching(const std::vector<arriving>& values) : values_(values), late_(std::make_shared<late_memory>()) {
+      late_->bytes.reserve(values.size());
+    }
+    fetching(const fetching&) = delete;
+    fetching& operator=(const fetching&) = delete;
+    ~fetching() {
+      moving.cancel();
+      end();
+    }
+    /// Waits for the end.
+    void end() noexcept {
+      moving.wait();
+      if (late_ == nullptr || !moving.quarantined()) return;
+      for (const arriving& each : values_) {
+        if (!each.memory->is_of_user() && !each.how(moving.get())) late_->bytes.push_back(std::move(*each.memory));  // has room
+      }
+      keep_while_moving(moving, std::exchange(late_, nullptr));
+    }
+    typename Submitter::future moving;
+
+   private:
+    const std::vector<arriving>& values_;
+    std::shared_ptr<late_memory> late_;
   };
 
   /// What the server holds for a reader; it is told when that is no longer needed.
@@ -274,21 +310,19 @@ class store_calls {
     }
     std::uint64_t bytes = 0;
     for (const exchange_item& each : items) bytes += each.where.size;
-    auto moving = submitter_.submit(items, op::get, {.deadline = line_.attempt_time(bytes, until)});
-    for (unsigned idle = 0; !moving.progress();) line_.step(idle);
+    fetching running(values);
+    typename Submitter::future& moving = running.moving;
+    moving = submitter_.submit(items, op::get, {.deadline = line_.attempt_time(bytes, until)});
+    for (unsigned idle = 0; !moving.is_ready();) line_.step(idle);
+    running.end();
     lease.end();
     const std::vector<result<void>>& moved = moving.get();
     for (arriving& value : values) {
-      result<void> how;
-      for (std::size_t item = value.first_item; item < value.last_item && how; ++item) how = moved[item];
+      result<void> how = value.how(moved);
       if (!how) {
         line_.note(how.error().code(), connection);
       } else if (!is_whole(value)) {
         how = fail(errc::checksum_mismatch, {.size = value.meta.size, .what = "the bytes are not those that were put"});
-      }
-      if (!how && moving.quarantined()) {
-        std::move(*value.memory).quarantine(std::chrono::nanoseconds{0});
-        if (value.memory->owner != nullptr) moving.keep(std::make_shared<registered_bytes>(std::move(*value.memory)));
       }
       how ? done(value.wanted.index, value.meta, how) : give_up(value.wanted, how.error());
     }
