@@ -13,7 +13,8 @@ namespace lading::store_conformance {
 /// A transport that keeps what it gets with it until it is let go, so that transfers end before their bytes come.
 struct keeps_gets final : driver {
   struct fate {
-    std::atomic<bool> keep{false};
+    std::atomic<bool> keep{false};  // takes gets, and does not begin them
+    std::atomic<bool> hold{false};  // nor those that it took before
     std::size_t kept = 0;
   };
   explicit keeps_gets(fate& shared) : told(shared) {}
@@ -39,7 +40,7 @@ struct keeps_gets final : driver {
   bool notify(driver_connection& peer, std::uint64_t tag, operation& token) noexcept override { return inner.notify(peer, tag, token); }
   std::size_t progress() noexcept override {
     std::size_t happened = inner.progress();
-    if (told.keep) return happened;
+    if (told.keep || told.hold) return happened;
     for (const auto& [token, first] : std::exchange(waiting, {})) {
       batch late(*token);
       static_cast<void>(inner.post(late, first));

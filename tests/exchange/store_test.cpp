@@ -372,6 +372,77 @@ TEST_F(stores, memory_that_may_still_be_written_outlives_a_failed_get) {
   fetch_late(*this, sample(1999));                                   // what is decoded
 }
 
+/// A store whose transport keeps what it fetches for some.
+struct kept_puts : ::testing::Test {
+  using server_type = store_server<endpoint, select_always>;
+  using value = std::vector<std::byte>;
+
+  [[nodiscard]] std::unique_ptr<client_type> client() {
+    store_client_options how{.memory = {.capacity = 2 << 20, .slab_size = 2 << 20}, .batch_workers = 1, .serial_workers = 1};
+    how.channel.attempt_time = 20ms;
+    how.channel.idle = [](void* server) { static_cast<server_type*>(server)->progress(); };
+    how.channel.idle_context = server.get();
+    return client_type::connect(loopback::create().value(), server->address(), how).value();
+  }
+  [[nodiscard]] static result<void> put(client_type& one, const std::string& key, const value& what, std::chrono::nanoseconds time = 10s) {
+    return one.put_batch(std::vector<std::string>{key}, std::vector<value>{what}, {.deadline = time})[0];
+  }
+  /// A put whose bytes do not come. They stay registered, for they are read when nobody waits for them any more.
+  void put_in_vain(client_type& one, const std::string& key) {
+    registered.push_back(one.register_memory(never_sent).value());
+    const std::uint64_t before = server->transport_used().metrics().quarantined;
+    told.keep = told.hold = true;
+    const std::vector<bytes_span> values{never_sent};
+    EXPECT_EQ(one.put_batch(std::vector<std::string>{key}, values, {.deadline = 60ms})[0].error(), errc::timed_out);
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    while (server->transport_used().metrics().quarantined == before && std::chrono::steady_clock::now() < until) server->progress();
+    told.keep = false;
+  }
+
+  keeps_gets::fate told;
+  value never_sent = value(200'000, std::byte{0xAA});
+  std::vector<registration> registered;
+  std::unique_ptr<server_type> server =
+      server_type::create(endpoint::create(std::make_unique<keeps_gets>(told), {.drain_limit = 1ms}).value(),
+                          {.memory = {.capacity = 4 << 20, .slab_size = 4 << 20}, .evict = eviction::lru, .transfer_time = 20ms})
+          .value();
+};
+
+TEST_F(kept_puts, one_client_that_hangs_takes_the_store_from_no_other) {
+  const auto bad = client(), good = client();
+  put_in_vain(*bad, "bad");
+  const store_stats after = server->stats();
+  EXPECT_EQ(after.values, 0u);
+  EXPECT_EQ(after.free, after.capacity - align_up<std::uint64_t>(200'000, 64)) << "its memory, and no more, is kept";
+  std::vector<value> values;
+  for (std::size_t i = 0; i < 40; ++i) {
+    values.push_back(value(100'000, static_cast<std::byte>(i)));
+    ASSERT_TRUE(put(*good, keys(40)[i], values[i]).has_value()) << i;
+  }
+  EXPECT_GT(server->stats().evicted, 0u) << "the store is full";
+  EXPECT_EQ(good->metrics().retried, 0u) << "at once";
+  told.hold = false;  // now the bytes come
+  for (int i = 0; i < 20; ++i) server->progress();
+  std::size_t whole = 0;
+  const auto back = good->get_batch<value>(keys(40));
+  for (std::size_t i = 0; i < 40; ++i) whole += back[i] && *back[i] == values[i] ? 1u : 0u;
+  EXPECT_EQ(whole, server->stats().values) << "and are written over nobody's";
+  EXPECT_GT(whole, 30u);
+  for (const auto& each : good->remove_batch(keys(40))) EXPECT_TRUE(each || each.error() == errc::not_found);
+  EXPECT_EQ(server->stats().free, after.capacity) << "all has come back";
+  EXPECT_TRUE(put(*bad, "bad", values[7]).has_value());
+}
+
+TEST_F(kept_puts, what_may_be_kept_for_one_client_is_bounded) {
+  const auto bad = client(), good = client();
+  for (const char* key : {"a", "b", "c"}) put_in_vain(*bad, key);  // an eighth of the store, and some
+  EXPECT_EQ(put(*bad, "d", value(100), 60ms).error(), errc::busy);
+  EXPECT_TRUE(put(*good, "d", value(100)).has_value());
+  told.hold = false;
+  for (int i = 0; i < 20; ++i) server->progress();
+  EXPECT_TRUE(put(*bad, "e", value(100)).has_value()) << "until it has come back";
+}
+
 TEST_F(stores, metrics_can_be_read) {
   serve();
   auto one = client();

@@ -61,9 +61,6 @@ class slab_core {
   slab_core(std::size_t max_extents) : max_extents_(max_extents) {}
   slab_core(const slab_core&) = delete;
   slab_core& operator=(const slab_core&) = delete;
-  ~slab_core() {
-    for (const bytes_span each : memory_) poison(each, false);
-  }
 
   void add(bytes_span slab) {
     std::lock_guard held(mutex_);
@@ -106,19 +103,22 @@ class slab_core {
 
   void give_back(std::span<const slab_extent> extents) noexcept {
     std::lock_guard held(mutex_);
+    if (memory_.empty()) return;
     for (const slab_extent& each : extents) give(each.slab, each.offset, align_up<std::uint64_t>(each.size, alignment));
   }
 
-  /// Gives back later: not before `until`, and not while `quiescent` says that the transport may still touch memory.
+  /// Gives back later: not before `until`.
   void quarantine(std::vector<slab_extent> extents, clock::time_point until) noexcept {
     std::lock_guard held(mutex_);
     for (const slab_extent& each : extents) quarantined_bytes_ += align_up<std::uint64_t>(each.size, alignment);
     LADING_TRY { quarantined_.push_back({std::move(extents), until}); }
     LADING_CATCH_BAD_ALLOC(static_cast<void>(0))  // lost to this pool rather than reused too early
   }
-  void watch(bool (*quiescent)(const void*), const void* context) noexcept {
-    quiescent_ = quiescent;
-    quiescent_context_ = context;
+  /// The slabs are about to go; leases that remain have no bytes any more.
+  void close() noexcept {
+    std::lock_guard held(mutex_);
+    for (const bytes_span each : memory_) poison(each, false);
+    memory_.clear();
   }
 
   [[nodiscard]] bytes_span bytes_of(const slab_extent& extent) const noexcept {
@@ -180,7 +180,7 @@ class slab_core {
     LADING_CATCH_BAD_ALLOC(holes.erase(offset); free_ -= size)  // lost to this pool
   }
   void release_quarantined() noexcept {
-    if (quarantined_.empty() || (quiescent_ != nullptr && !quiescent_(quiescent_context_))) return;
+    if (quarantined_.empty()) return;
     const auto now = clock::now();
     for (std::size_t i = 0; i < quarantined_.size();) {
       if (now < quarantined_[i].until) {
@@ -208,15 +208,13 @@ class slab_core {
   std::set<std::tuple<std::uint64_t, std::uint32_t, std::uint64_t>> by_size_;
   std::vector<held_back> quarantined_;
   std::uint64_t free_ = 0, quarantined_bytes_ = 0;
-  bool (*quiescent_)(const void*) = nullptr;
-  const void* quiescent_context_ = nullptr;
 };
 
 }  // namespace detail
 
 /// Bytes of a slab pool, given back when it is destroyed.
 ///
-/// Lifetime: the pool must outlive it.
+/// Lifetime: it may outlive the pool, its bytes do not.
 class slab_lease {
  public:
   slab_lease() noexcept = default;
@@ -246,7 +244,7 @@ class slab_lease {
     return sum;
   }
 
-  /// Gives the bytes back no sooner than after `time`, nor while the transport holds memory back: for what a peer may still touch.
+  /// Gives the bytes back no sooner than after `time`: for what a peer may still touch.
   void quarantine(std::chrono::nanoseconds time) && noexcept {
     if (core_ != nullptr && !extents_.empty()) core_->quarantine(std::exchange(extents_, {}), detail::slab_core::clock::now() + time);
   }
@@ -258,11 +256,17 @@ class slab_lease {
 
 /// Memory that was allocated, touched and registered once, and is handed out in 64-byte-aligned pieces.
 ///
-/// Lifetime: the submitter must outlive it, and it its leases.
+/// Lifetime: the submitter must outlive it.
 /// Threads:  any, once made.
 template <class Submitter>
 class slab_pool {
  public:
+  slab_pool(slab_pool&&) noexcept = default;
+  slab_pool& operator=(slab_pool&&) noexcept = delete;
+  ~slab_pool() {
+    if (core_ != nullptr) core_->close();
+  }
+
   /// Errors: invalid_argument for sizes that make no sense, and what the transport says to allocating and exporting.
   template <class Transport>
   [[nodiscard]] static result<slab_pool> create(Transport& transport, Submitter& submitter, const slab_options& options = {}) {
@@ -271,7 +275,7 @@ class slab_pool {
       return fail(errc::invalid_argument,
                   {.needed = options.slab_size, .available = options.capacity, .what = "a pool is 1 to 65,535 slabs of at least 64 bytes"});
     }
-    slab_pool pool(submitter, options);
+    slab_pool pool(options);
     for (std::uint64_t made = 0; made + options.slab_size <= options.capacity; made += options.slab_size) {
       auto memory = transport.allocate_region(static_cast<std::size_t>(options.slab_size));
       if (!memory) return fail(memory.error());
@@ -312,10 +316,8 @@ class slab_pool {
     shared_region shared;  // closed before the memory goes
   };
 
-  slab_pool(Submitter& submitter, const slab_options& options)
-      : core_(std::make_shared<detail::slab_core>(options.max_extents)), slab_size_(options.slab_size & ~(detail::slab_core::alignment - 1)) {
-    core_->watch([](const void* context) { return static_cast<const Submitter*>(context)->quiescent(); }, &submitter);
-  }
+  explicit slab_pool(const slab_options& options)
+      : core_(std::make_shared<detail::slab_core>(options.max_extents)), slab_size_(options.slab_size & ~(detail::slab_core::alignment - 1)) {}
   [[nodiscard]] result<slab_lease> lease(result<std::vector<slab_extent>> extents) {
     if (!extents) return fail(extents.error());
     return slab_lease(core_, std::move(*extents));

@@ -36,8 +36,10 @@ struct registered_bytes {
   registration registered;
   slab_lease lease;
 
-  /// The peer, or the transport, may still touch the bytes. Where they have an owner, the caller keeps that.
+  /// The peer may still read the bytes.
   void quarantine(std::chrono::nanoseconds time) && noexcept { std::move(lease).quarantine(time); }
+  /// Whether the bytes are the user's, who is told to keep them until the transport has let them go.
+  [[nodiscard]] bool is_of_user() const noexcept { return owner == nullptr && lease.extents().empty(); }
 };
 
 /// Where a client gets registered memory.
