@@ -49,11 +49,25 @@ TEST_F(redis, options_that_make_no_sense_are_refused) {
     change(how);
     return redis_store::connect(how);
   };
-  EXPECT_EQ(connect([](auto& how) { how.deadline = 0ns; }).error(), errc::invalid_argument);
-  EXPECT_EQ(connect([](auto& how) { how.window = 0; }).error(), errc::invalid_argument);
-  EXPECT_EQ(connect([](auto& how) { how.largest_value = (std::uint64_t{512} << 20) + 1; }).error(), errc::invalid_argument);
-  EXPECT_EQ(connect([](auto& how) { how.unix_socket = std::string(200, 'x'); }).error(), errc::invalid_argument);
-  EXPECT_EQ(connect([](auto& how) { how.database = 99; }).error(), errc::invalid_argument) << "there are 16";
+  using change = void (*)(redis_options&);
+  const std::vector<change> wrong{
+      [](redis_options& how) { how.deadline = 0ns; },
+      [](redis_options& how) { how.connect_timeout = 0ns; },
+      [](redis_options& how) { how.command_timeout = -1ns; },
+      [](redis_options& how) { how.first_pause = 0ns; },
+      [](redis_options& how) { how.longest_pause = how.first_pause - 1ns; },
+      [](redis_options& how) { how.window = 0; },
+      [](redis_options& how) { how.window_bytes = 0; },
+      [](redis_options& how) { how.largest_value = 0; },
+      [](redis_options& how) { how.largest_value = (std::uint64_t{512} << 20) + 1; },
+      [](redis_options& how) { how.prefix = std::string((1 << 20) + 1, 'x'); },
+      [](redis_options& how) { how.unix_socket = std::string(108, 'x'); },
+      [](redis_options& how) { how.unix_socket = std::string("a\0b", 3); },
+      [](redis_options& how) { how.host = std::string("127.0.0.1\0", 10); },
+      [](redis_options& how) { how.database = 99; },  // there are 16
+  };
+  for (std::size_t i = 0; i < wrong.size(); ++i) EXPECT_EQ(connect(wrong[i]).error(), errc::invalid_argument) << i;
+  EXPECT_TRUE(connect([](auto& how) { how.longest_pause = how.first_pause; }).has_value());
   EXPECT_TRUE(connect([](auto& how) { how.database = 15; }).has_value());
 }
 
@@ -275,6 +289,28 @@ TEST_F(redis, metrics_count_keys_stages_and_copies) {
   EXPECT_GE(seen.at(stage::verify, strategy::transport).bytes, 3u * 40'000);
 }
 
+/// What an observer is told.
+struct recording {
+  std::vector<std::pair<stage, std::uint64_t>>* seen;
+  void ended(stage what, strategy, std::chrono::nanoseconds, std::uint64_t bytes) noexcept { seen->push_back({what, bytes}); }
+};
+
+TEST_F(redis, tells_an_observer) {
+  serve();
+  std::vector<std::pair<stage, std::uint64_t>> seen;
+  auto one = basic_redis_store<recording>::connect(server->options(), recording{&seen});
+  ASSERT_TRUE(one.has_value());
+  static_assert(store<basic_redis_store<recording>>);
+  ASSERT_TRUE((*one)->put_batch(keys(1), std::vector<tensor>{numbers(1000, 0)})[0].has_value());
+  ASSERT_TRUE((*one)->get_batch<tensor>(keys(1))[0].has_value());
+  std::vector<stage> order;
+  for (const auto& [what, bytes] : seen) {
+    order.push_back(what);
+    EXPECT_EQ(bytes >= 4000, what != stage::queue) << order.size();
+  }
+  EXPECT_EQ(order, (std::vector{stage::queue, stage::encode, stage::transfer, stage::queue, stage::verify, stage::decode, stage::transfer}));
+}
+
 TEST_F(redis, threads_may_share_a_store) {
   serve();
   auto one = client();
@@ -393,6 +429,32 @@ TEST(redis_impostor, a_busy_server_is_asked_again_until_the_deadline) {
   ASSERT_TRUE(one.has_value());
   EXPECT_EQ((*one)->put_batch(names{"key"}, std::vector<tensor>{numbers(10, 0)}, {.deadline = 100ms})[0].error(), errc::busy);
   EXPECT_GT(server.asked(), 2);
+}
+
+TEST(redis_impostor, waiting_for_ones_turn_is_part_of_the_deadline) {
+  auto server = std::make_unique<impostor>(std::vector<std::string>{""});
+  redis_options how = at_port(server->port());
+  how.command_timeout = 60s;
+  auto one = redis_store::connect(how);
+  ASSERT_TRUE(one.has_value());
+  std::atomic<bool> over{false};
+  std::thread slow([&] {
+    EXPECT_FALSE((*one)->exists_batch(keys(1), {.deadline = 60s})[0].has_value());
+    over = true;
+  });
+  while (server->asked() == 0) std::this_thread::yield();  // now it has the connection
+  const auto results = (*one)->exists_batch(keys(3), {.deadline = 20ms});
+  EXPECT_FALSE(over);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    EXPECT_EQ(results[i].error(), errc::timed_out);
+    EXPECT_EQ(results[i].error().details().item, i);
+  }
+  EXPECT_EQ((*one)->put_batch(keys(1), std::vector<tensor>{numbers(1, 0)}, {.deadline = 1ms})[0].error(), errc::timed_out);
+  EXPECT_EQ((*one)->stats({.deadline = 1ms}).error(), errc::timed_out);
+  EXPECT_FALSE(over);
+  server.reset();  // and so the slow one's connection breaks
+  slow.join();
+  EXPECT_EQ((*one)->metrics().failed(errc::timed_out), 4u);
 }
 
 TEST(redis_impostor, a_server_that_does_not_answer_is_not_waited_for) {

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -23,6 +22,7 @@
 #include <lading/exchange/store.hpp>
 #include <lading/stores/redis/calls.hpp>
 #include <lading/stores/redis/options.hpp>
+#include <lading/stores/redis/turns.hpp>
 #include <lading/stores/redis/value.hpp>
 #include <lading/transport/time_source.hpp>
 
@@ -40,13 +40,17 @@ namespace lading {
 ///         hiredis. A value that something else has put is schema_mismatch where it is no string, bad_magic, truncated, bad_header or checksum_mismatch
 ///         where it is one. Checksums catch accidents, not forgery: whoever may write to the redis can put any value.
 /// Lifetime: values are read, and buffers written, only until the call returns.
-/// Threads: any; calls take turns, because there is one connection. Have a store for each thread that should not wait.
-class redis_store {
+/// Threads: any; calls take turns, because there is one connection, and waiting for one's turn is part of the deadline. Have a store for each thread that
+///          should not wait.
+template <exchange_observer Observer = no_observer>
+class basic_redis_store {
  public:
+  using meter_type = exchange_meter<Observer>;
+
   /// Connects, names itself, and chooses the database.
   ///
   /// Errors: invalid_argument for options that make no sense and for credentials that the server refuses; peer_lost, timed_out.
-  [[nodiscard]] static result<std::unique_ptr<redis_store>> connect(const redis_options& options = {}) {
+  [[nodiscard]] static result<std::unique_ptr<basic_redis_store>> connect(const redis_options& options = {}, Observer observer = {}) {
     if (options.deadline.count() <= 0 || options.connect_timeout.count() <= 0 || options.command_timeout.count() <= 0 ||
         options.first_pause.count() <= 0 || options.longest_pause < options.first_pause || options.window == 0 || options.window_bytes == 0 ||
         options.largest_value == 0 || options.largest_value > longest_string || options.prefix.size() > longest_key ||
@@ -54,13 +58,13 @@ class redis_store {
         options.unix_socket.find('\0') != std::string::npos) {
       return fail(errc::invalid_argument, {.what = "an option of the store is zero, or above its limit"});
     }
-    auto made = std::unique_ptr<redis_store>(new redis_store(options));
+    auto made = std::unique_ptr<basic_redis_store>(new basic_redis_store(options, std::move(observer)));
     if (auto connected = made->line_.ensure(made->until_of({})); !connected) return fail(connected.error());
     return made;
   }
-  redis_store(const redis_store&) = delete;
-  redis_store& operator=(const redis_store&) = delete;
-  ~redis_store() = default;
+  basic_redis_store(const basic_redis_store&) = delete;
+  basic_redis_store& operator=(const basic_redis_store&) = delete;
+  ~basic_redis_store() = default;
 
   /// Puts values under keys. `values` are all of one type: bytes (bytes_view, bytes_span, std::vector<std::byte>), tensor, tensor_view, or anything
   /// encodable.
@@ -92,9 +96,7 @@ class redis_store {
       meter_.took_path(way, way == payload_path::put_in_place ? 0 : 1);
       return {};
     };
-    const auto turn = take_turn();
-    const auto until = until_of(options.deadline);
-    attempt([&] {
+    in_turn(options.deadline, results, [&](clock::time_point until) {
       for (auto& wave : detail::waves_of<detail::redis_item>(keys)) calls_.carry(std::move(wave), until, replace, prepare, take, fails(results));
     });
     return detail::counted(meter_, std::move(results));
@@ -168,9 +170,9 @@ class redis_store {
       results[item.index] = answer.number == 1;
       return {};
     };
-    const auto turn = take_turn();
-    attempt(
-        [&] { calls_.carry(detail::items_of<detail::redis_item>(keys), until_of(options.deadline), true, naming("EXISTS"), take, fails(results)); });
+    in_turn(options.deadline, results, [&](clock::time_point until) {
+      calls_.carry(detail::items_of<detail::redis_item>(keys), until, true, naming("EXISTS"), take, fails(results));
+    });
     return detail::counted(meter_, std::move(results));
   }
 
@@ -186,9 +188,7 @@ class redis_store {
       results[item.index] = result<void>{};
       return {};
     };
-    const auto turn = take_turn();
-    const auto until = until_of(options.deadline);
-    attempt([&] {
+    in_turn(options.deadline, results, [&](clock::time_point until) {
       for (auto& wave : detail::waves_of<detail::redis_item>(keys)) calls_.carry(std::move(wave), until, false, naming("DEL"), take, fails(results));
     });
     return detail::counted(meter_, std::move(results));
@@ -199,8 +199,9 @@ class redis_store {
   /// Complexity: walks over all keys of the database and reads 128 bytes of each under the prefix. Values that others put or remove meanwhile may be
   ///             counted twice, or not at all.
   [[nodiscard]] result<store_stats> stats(const store_call_options& options = {}) {
-    const auto turn = take_turn();
-    return calls_.stats(until_of(options.deadline));
+    const auto until = until_of(options.deadline);
+    const auto turn = take_turn(until);
+    return turn ? calls_.stats(until) : result<store_stats>(fail(no_turn()));
   }
 
   /// What its calls did, as of a store_client. Copies are those after the socket: the parser's, that into aligned memory, and that of what owns.
@@ -213,16 +214,24 @@ class redis_store {
   static constexpr std::size_t longest_key = std::size_t{1} << 20;
   static constexpr std::size_t longest_path = 108;  // with its end: sockaddr_un
 
-  explicit redis_store(const redis_options& options) : options_(options), line_(options_), calls_(line_, options_, meter_) {}
+  basic_redis_store(const redis_options& options, Observer observer)
+      : options_(options), meter_(std::move(observer)), line_(options_), calls_(line_, options_, meter_) {}
 
   [[nodiscard]] clock::time_point until_of(std::chrono::nanoseconds deadline) const noexcept {
     return later(clock::now(), deadline.count() > 0 ? deadline : options_.deadline);
   }
 
-  /// Keys whose turn an allocation that failed has cut off keep the result that they began with.
-  template <class Run>
-  static void attempt(Run&& run) {
-    LADING_TRY { run(); }
+  /// Runs run(until) once no other call has the connection. Where that is not before the deadline, all keys are timed_out; those whose turn an allocation
+  /// that failed has cut off keep the result that they began with.
+  template <class T, class Run>
+  void in_turn(std::chrono::nanoseconds deadline, std::vector<result<T>>& results, Run&& run) {
+    const auto until = until_of(deadline);
+    const auto turn = take_turn(until);
+    if (!turn) {
+      for (std::size_t i = 0; i < results.size(); ++i) results[i] = fail(no_turn().with_item(i));
+      return;
+    }
+    LADING_TRY { run(until); }
     LADING_CATCH_BAD_ALLOC(static_cast<void>(0))
   }
   template <class T>
@@ -247,15 +256,17 @@ class redis_store {
     return answer.what == detail::redis_answer::form::number && (answer.number == 0 || answer.number == 1);
   }
 
-  /// The connection is this call's alone until the lock is gone.
-  [[nodiscard]] std::unique_lock<std::mutex> take_turn() {
+  /// The connection is this call's alone as long as the turn, if it is one: there is none where another call has it until the time is up.
+  [[nodiscard]] detail::turns::turn take_turn(clock::time_point until) {
     const stage_timer timer(meter_, stage::queue);
-    return std::unique_lock(turn_);
+    return turns_.take(until);
+  }
+  [[nodiscard]] static error no_turn() noexcept {
+    return error(errc::timed_out, {.what = "another call had the connection until the deadline: have a store for each thread"});
   }
   /// Gives each value's packed buffer, verified, to keep(index, aligned_buffer&&, items).
   template <class T, class Keys, class Keep>
   void fetch(const Keys& keys, const store_call_options& options, std::vector<result<T>>& results, Keep&& keep) {
-    const auto turn = take_turn();
     const auto open = [&](std::size_t index, aligned_buffer&& packed) -> result<void> {
       const auto items = [&] {
         const stage_timer timer(meter_, stage::verify, strategy::transport, packed.size());
@@ -265,16 +276,18 @@ class redis_store {
       const stage_timer timer(meter_, stage::decode, strategy::transport, packed.size());
       return keep(index, std::move(packed), *items);
     };
-    attempt([&] { calls_.fetch(detail::items_of<detail::redis_item>(keys), until_of(options.deadline), open, fails(results)); });
+    in_turn(options.deadline, results,
+            [&](clock::time_point until) { calls_.fetch(detail::items_of<detail::redis_item>(keys), until, open, fails(results)); });
   }
 
   redis_options options_;
-  exchange_meter<> meter_;
+  meter_type meter_;
   detail::redis_connection line_;
-  detail::redis_calls calls_;
-  std::mutex turn_;
+  detail::redis_calls<meter_type> calls_;
+  detail::turns turns_;
 };
 
+using redis_store = basic_redis_store<>;
 static_assert(store<redis_store>);
 
 }  // namespace lading

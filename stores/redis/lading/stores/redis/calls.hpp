@@ -41,12 +41,12 @@ struct redis_keyed {
 /// Batches of commands over a connection, without types. Each key is tried again while that may help, and only then, until the time is up.
 ///
 /// Threads: one at a time.
+template <class Meter>
 class redis_calls {
  public:
   using clock = redis_connection::clock;
 
-  redis_calls(redis_connection& line, const redis_options& options, exchange_meter<>& meter) noexcept
-      : line_(line), options_(options), meter_(meter) {}
+  redis_calls(redis_connection& line, const redis_options& options, Meter& meter) noexcept : line_(line), options_(options), meter_(meter) {}
 
   /// Has each item's command done. prepare(item) makes it, take(item, answer) says how the answer is, and failed(index, error) is called for the items that
   /// did not succeed. Commands that are not `repeatable` are not sent again once the server may have done them.
@@ -180,8 +180,9 @@ class redis_calls {
       return count;
     }
     const redis_progress made = [&] {
-      const stage_timer timer(meter_, stage::transfer, strategy::transport, cost);
+      stage_timer timer(meter_, stage::transfer);
       return line_.run(commands, until, [&](std::size_t i, redis_answer& answer) {
+        timer.add_bytes(commands[i].value ? commands[i].cost : answer.bytes.size());
         if (const result<void> how = take(*items[i], answer); !how) retry(*items[i], how.error(), true);
       });
     }();
@@ -246,7 +247,7 @@ class redis_calls {
 
   redis_connection& line_;
   const redis_options& options_;
-  exchange_meter<>& meter_;
+  Meter& meter_;
 };
 
 }  // namespace lading::detail
