@@ -100,8 +100,19 @@ class ucx_driver final : public driver {
   // Wires.
   [[nodiscard]] result<ucx_wire*> open_wire(std::uint64_t endpoint, bytes_view worker_address);
   [[nodiscard]] ucx_wire* find(std::uint64_t number) noexcept {
+    if (last_found_ != nullptr && last_found_->number == number) return last_found_;
     const auto found = by_number_.find(number);
-    return found == by_number_.end() ? nullptr : found->second;
+    if (found == by_number_.end()) return nullptr;
+    return last_found_ = found->second;
+  }
+  void forget(const ucx_wire& wire) noexcept {
+    by_number_.erase(wire.number);
+    last_found_ = nullptr;
+  }
+  void read_clock() noexcept {
+    now_ = host_->now();
+    unclocked_ = 0;
+    busy_rounds_ = 0;
   }
   [[nodiscard]] ucx_wire* wire_to(std::uint64_t endpoint) noexcept {
     for (const auto& each : wires_) {
@@ -188,6 +199,7 @@ class ucx_driver final : public driver {
   std::uint16_t port_ = 0;
   std::vector<std::unique_ptr<ucx_wire>> wires_;
   std::unordered_map<std::uint64_t, ucx_wire*> by_number_;
+  ucx_wire* last_found_ = nullptr;
   std::vector<std::unique_ptr<ucx_outgoing>> outgoing_;  // all, used or not
   std::vector<ucx_outgoing*> free_outgoing_;
   std::vector<std::unique_ptr<ucx_incoming>> incoming_;
@@ -195,6 +207,7 @@ class ucx_driver final : public driver {
   std::chrono::nanoseconds now_{0}, looked_{0};
   std::uint64_t round_left_ = round_bytes;  // of what all batches together may copy before progress is next called
   std::uint64_t unclocked_ = 0;             // bytes copied since now_ was read
+  int busy_rounds_ = 0;                     // of progress since then
   bool look_ = false;                       // something is to be looked after at once
   mutable std::mutex refusals_mutex_;
   ucx_refusals refusals_;

@@ -50,10 +50,7 @@ inline void ucx_driver::revoke_all() noexcept {
 inline bool ucx_driver::owner_lives(ucx_wire& wire, const batch& slices) noexcept {
   constexpr auto recently = std::chrono::microseconds(20);
   if (!wire.process.active()) return true;
-  if (unclocked_ > clock_bytes) {
-    now_ = host_->now();
-    unclocked_ = 0;
-  }
+  if (unclocked_ > clock_bytes) read_clock();
   const auto now = std::max(slices.submitted(), now_);  // posted by submit, or by progress
   if (now - wire.seen_alive < recently) return true;
   wire.seen_alive = now;

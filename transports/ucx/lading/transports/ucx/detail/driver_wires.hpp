@@ -67,6 +67,7 @@ inline void ucx_driver::stop() noexcept {
   for (const auto& each : outgoing_) each->range.reset();
   for (const auto& each : incoming_) each->range.reset();
   by_number_.clear();
+  last_found_ = nullptr;
   wires_.clear();
 }
 
@@ -116,7 +117,7 @@ inline result<ucx_wire*> ucx_driver::open_wire(std::uint64_t endpoint, bytes_vie
   };
   params.err_handler.arg = made.get();
   if (const auto status = ucp_ep_create(worker_.get(), &params, &made->ep); status != UCS_OK) {
-    by_number_.erase(made->number);
+    forget(*made);
     return fail(errc::peer_lost, {.native = static_cast<std::int32_t>(status),
                                   .what = "UCX cannot reach that address: is the peer there, and do both have a lane in common?"});
   }
@@ -240,10 +241,16 @@ inline void ucx_driver::look_after(ucx_wire& wire, std::chrono::nanoseconds now)
 
 inline std::size_t ucx_driver::progress() noexcept {
   constexpr auto round = std::chrono::milliseconds(1);
-  now_ = host_->now();
+  constexpr int turns = 8;             // UCX takes a few messages at a time, and a rendezvous several turns: one round of the endpoint for them all
+  constexpr int unclocked_rounds = 8;  // that find work; reading the clock costs as much as many a message
   round_left_ = round_bytes;
-  unclocked_ = 0;
-  std::size_t happened = worker_.progress();
+  std::size_t happened = 0;
+  for (int turn = 0; turn < turns; ++turn) {
+    const std::size_t more = worker_.progress();
+    if (more == 0) break;
+    happened += more;
+  }
+  if (happened == 0 || ++busy_rounds_ >= unclocked_rounds) read_clock();
   if (look_ || now_ - looked_ >= round) {
     looked_ = now_;
     look_ = false;
@@ -251,7 +258,7 @@ inline std::size_t ucx_driver::progress() noexcept {
     for (std::size_t i = 0; i < wires_.size(); ++i) look_after(*wires_[i], now_);
     std::erase_if(wires_, [&](const auto& each) {
       const bool over = each->state == phase::closed && each->users.empty() && each->used_slots == 0 && each->outstanding == 0;
-      if (over) by_number_.erase(each->number);
+      if (over) forget(*each);
       return over;
     });
   }
