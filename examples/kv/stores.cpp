@@ -89,13 +89,11 @@ int kv::serve_ucx(const settings& how) {
   if (!lading::encode_into(here, words) || !write_file(how.address_file, words)) return complain("cannot write " + how.address_file);
   std::printf("serving %zu MiB; address in %s; ^C ends it\n", how.memory_mib, how.address_file.c_str());
   std::fflush(stdout);
-  for (unsigned idle = 0; stopping == 0;) {
-    if ((*server)->progress() != 0) {
-      idle = 0;
-      continue;
-    }
-    if (++idle < 1000) continue;
-    metrics.serve([&] { return lading::prometheus_text((*server)->metrics(), "server"); });
+  unsigned idle = 0;
+  for (unsigned rounds = 0; stopping == 0; ++rounds) {
+    idle = (*server)->progress() != 0 ? 0 : idle + 1;
+    if (idle >= 1000 || rounds % 10'000 == 0) metrics.serve([&] { return lading::prometheus_text((*server)->metrics(), "server"); });
+    if (idle < 1000) continue;
     ::pollfd waiting{.fd = (*server)->event_fd(), .events = POLLIN, .revents = 0};
     ::poll(&waiting, 1, 1);
   }
