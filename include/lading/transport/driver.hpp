@@ -69,7 +69,8 @@ class driver {
   virtual void disconnect(driver_connection&) noexcept {}
 
   // Slices.
-  /// Takes slices [first, first + n) of the batch and returns n; 0 when the window is full. Never waits.
+  /// Takes slices [first, first + n) of the batch and returns n; 0 when the connection's window is full, for other batches too: they are not tried before
+  /// this one goes. batch::again is for what another window limits. Never waits.
   [[nodiscard]] virtual std::size_t post(batch& slices, std::size_t first) noexcept = 0;
   /// All slices of the operation have been reported done: makes the peer's endpoint deliver (tag, own identity) after their bytes are visible there.
   /// Returns whether it was taken (then reports operation::notified); false = try again later.

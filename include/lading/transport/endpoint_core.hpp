@@ -42,8 +42,12 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
   ~endpoint_core() {
     dead_.sweep();
     side->dead.sweep();  // before the driver goes
-    for (operation* chain : {pool_, active_, inbox_}) {
-      while (chain != nullptr) delete std::exchange(chain, chain->next_);
+    for (operation* listed : {pool_, inbox_}) {
+      while (listed != nullptr) delete std::exchange(listed, listed->next_);
+    }
+    while (operation* left = active_.first()) {
+      active_.remove<&operation::active_>(*left);
+      delete left;
     }
   }
 
@@ -86,7 +90,7 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
       record->lost.compare_exchange_strong(expected, why);
       dead_.bury(peers_.unpin(static_cast<std::uint32_t>(peer.id)));
     }
-    side->awake.signal();
+    look_again();
   }
   void drained(operation& done) noexcept override { conclude(done, now()); }
   [[nodiscard]] bool pop_notification(notification& taken) noexcept { return side->notifications.pop(taken); }
@@ -95,6 +99,11 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
     return own == driver::endpoint_event_fd ? side->awake.fd() : own;
   }
   void wake() noexcept { side->awake.signal(); }
+  /// A batch was cancelled, or a peer lost: the next round looks at all of them.
+  void look_again() noexcept {
+    look_.store(true, std::memory_order_release);
+    side->awake.signal();
+  }
 
  private:
   static constexpr std::uint32_t number(auto id) noexcept { return static_cast<std::uint32_t>(id); }
@@ -122,7 +131,17 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
   void give_up(operation& running, errc why, std::chrono::nanoseconds at) noexcept;
   void quarantine(operation& running) noexcept;
   void hold(operation& running) noexcept;
-  std::size_t service(operation& running, std::chrono::nanoseconds at) noexcept;
+  [[nodiscard]] bool announce(operation& due) noexcept;
+  void tell(operation& done, std::uint8_t what) noexcept;
+  void hand_on(operation& done) noexcept;
+  void enter_line(operation& running, operation::place where) noexcept;
+  void leave_line(operation& running) noexcept;
+  std::size_t take_inbox(std::chrono::nanoseconds at) noexcept;
+  std::size_t look_at(operation& running, std::chrono::nanoseconds at) noexcept;
+  std::size_t look_at_all(std::chrono::nanoseconds at) noexcept;
+  std::size_t offer(operation& waiting) noexcept;
+  std::size_t take_turns() noexcept;
+  std::size_t listen() noexcept;
   std::size_t drive() noexcept;
 
   std::unique_ptr<driver> driver_;
@@ -135,7 +154,12 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
   detail::metrics_counters metrics_;
 
   detail::drive_lock drive_;  // one thread at a time in the driver; guards what follows
-  operation* active_ = nullptr;
+  // Batches end up in active_ until they are released. What a round does is for those of which something is known: they have just come (inbox_),
+  // something of them was reported (told_), it is their turn when there is room (the lines), or a time has come or something else (look_).
+  detail::chain<operation> active_;
+  detail::chain<operation> fresh_, again_;  // lines of those not yet offered to the driver, and of those that take turns
+  detail::chain<peer_record> busy_;         // with lines of their own
+  std::chrono::nanoseconds next_look_ = std::chrono::nanoseconds::max();  // no deadline is earlier
   bool stopped_ = false;
 
   detail::spin_lock pool_lock_;  // guards pool_ and inbox_
@@ -144,6 +168,8 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
   std::size_t pool_size_ = 0;
   std::atomic<std::size_t> running_{0};
   std::atomic<bool> inbox_filled_{false};
+  std::atomic<operation*> told_{nullptr};
+  std::atomic<bool> look_{false};
 };
 
 }  // namespace lading

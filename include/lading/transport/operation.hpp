@@ -78,6 +78,10 @@ class batch {
   /// Whether the slices may be looked at after post returns, until the last one is reported.
   [[nodiscard]] bool durable() const noexcept;
 
+  /// From post, before the last slice is reported: more of this batch can be taken when progress is next called, whatever other batches of this peer wait
+  /// for. Such batches take turns: `had_turn` says that this one has had its own for now; if not, none can be taken before that.
+  void again(bool had_turn) noexcept;
+
   /// The slice as it was submitted; for loops that look regions up only when the handles change.
   [[nodiscard]] const slice& raw(std::size_t index) const noexcept { return slices_[index]; }
 
@@ -138,8 +142,17 @@ class operation {
   friend class endpoint_core;
   friend class transfer;
 
-  enum class phase : std::uint8_t { running, ended, released };  // ended: told to the user, but slices are still out
+  // What has become of it. ended: told to the user, but slices may be out. released: all is over. listed: among the running ones, which then are told
+  // what comes, and keep it alive until they were. due: the notification is to be given.
+  struct mark {
+    static constexpr std::uint8_t ended = 1, released = 2, listed = 4, due = 8;
+  };
+  enum class place : std::uint8_t { none, fresh, posting, again, notifying };
+  enum class turn : std::uint8_t { none, had, to_come };
   enum class notice : std::uint8_t { none, wanted, due, sent };
+
+  [[nodiscard]] std::uint8_t marks() const noexcept { return marks_.load(std::memory_order_acquire); }
+  [[nodiscard]] bool over() const noexcept { return (marks() & (mark::ended | mark::released)) != 0; }
 
   void note_failure(std::size_t first, std::size_t count, const error& why) noexcept {
     failed_ += static_cast<std::uint32_t>(count);
@@ -161,7 +174,7 @@ class operation {
 
   detail::operation_owner* owner_ = nullptr;
   std::atomic<std::uint32_t> references_{0};
-  std::atomic<phase> phase_{phase::running};
+  std::atomic<std::uint8_t> marks_{0};
   std::atomic<notice> notice_{notice::none};
   std::atomic<errc> given_up_{errc{}};
   std::atomic<bool> cancel_{false};
@@ -192,7 +205,12 @@ class operation {
   std::uint64_t notify_tag_ = 0;
   std::chrono::nanoseconds submitted_{0}, deadline_{0}, drain_until_{0}, posted_{0};
   completion completion_;
-  operation* next_ = nullptr;  // in the pool, the inbox or the list of running ones
+  operation* next_ = nullptr;  // in the pool, in the inbox, or among those that have something to tell
+
+  // Only for the thread that drives.
+  turn turn_ = turn::none;
+  place place_ = place::none;
+  detail::chain_link<operation> active_, line_;
 };
 
 inline batch::batch(operation& owner) noexcept : owner_(&owner), slices_(owner.slices_) {}
@@ -201,6 +219,7 @@ inline driver_connection& batch::connection() const noexcept { return *owner_->p
 inline std::uint64_t batch::total_bytes() const noexcept { return owner_->total_bytes_; }
 inline std::chrono::nanoseconds batch::submitted() const noexcept { return owner_->submitted_; }
 inline driver_plan* batch::plan() const noexcept { return owner_->prepared_ != nullptr ? owner_->prepared_->plan.get() : nullptr; }
+inline void batch::again(bool had_turn) noexcept { owner_->turn_ = had_turn ? operation::turn::had : operation::turn::to_come; }
 inline bool batch::durable() const noexcept { return owner_->durable_; }
 
 LADING_ALWAYS_INLINE posted_slice batch::operator[](std::size_t index) noexcept {

@@ -15,6 +15,7 @@
 #include <lading/core/bytes.hpp>
 #include <lading/core/checked.hpp>
 #include <lading/core/config.hpp>
+#include <lading/transport/detail/chain.hpp>
 #include <lading/transport/detail/held_ranges.hpp>
 #include <lading/transport/identity.hpp>
 #include <lading/transport/registry.hpp>
@@ -120,12 +121,18 @@ struct remote_region : detail::disposable {
   std::unique_ptr<driver_remote> key;
 };
 
+class operation;
+
 /// A peer that this endpoint has connected to.
 struct peer_record : detail::disposable {
   std::unique_ptr<driver_connection> connection;
   endpoint_identity identity;
   std::atomic<errc> lost{errc{}};         ///< why transfers with it cannot go on; errc{} while they can
   std::atomic<std::uint32_t> waiting{0};  ///< batches with slices that the adapter has not taken yet
+
+  // Whose turn it is when there is room again; only for the thread that drives.
+  detail::chain<operation> posting, notifying;
+  detail::chain_link<peer_record> busy;  ///< among the peers with any of these
 };
 
 /// Notifications that have arrived and were not yet taken: bounded, so that a slow taker slows its peers and not its host.

@@ -26,7 +26,7 @@ class transfer {
   }
 
   /// Whether it has ended. Makes no progress.
-  [[nodiscard]] bool ready() const noexcept { return operation_->phase_.load(std::memory_order_acquire) != operation::phase::running; }
+  [[nodiscard]] bool ready() const noexcept { return operation_->over(); }
 
   /// Makes progress until it has ended; returns how. It ends at the latest shortly after its deadline.
   completion wait() noexcept {
@@ -50,7 +50,7 @@ class transfer {
   /// where it was too late.
   void cancel() noexcept {
     operation_->cancel_.store(true, std::memory_order_release);
-    core_->wake();
+    core_->look_again();
   }
 
   /// How it ended, once ready().
@@ -61,8 +61,8 @@ class transfer {
 
   /// Whether it has ended and the transport has let go of its memory: at the end at once, but where that was quarantined. Makes no progress.
   [[nodiscard]] bool released() const noexcept {
-    const auto phase = operation_->phase_.load(std::memory_order_acquire);
-    return phase == operation::phase::released || (phase == operation::phase::ended && !operation_->completion_.quarantined);
+    const auto marks = operation_->marks();
+    return (marks & operation::mark::released) != 0 || ((marks & operation::mark::ended) != 0 && !operation_->completion_.quarantined);
   }
 
   /// Whether slice `index` is known to have arrived whole, once ready().

@@ -43,7 +43,7 @@ inline void endpoint_core::recycle(operation& done) noexcept {
   constexpr std::size_t kept_slices = 4096;
   done.user = nullptr;
   done.user_number = 0;
-  done.phase_.store(operation::phase::running, std::memory_order_relaxed);
+  done.marks_.store(0, std::memory_order_relaxed);
   done.notice_.store(operation::notice::none, std::memory_order_relaxed);
   done.given_up_.store(errc{}, std::memory_order_relaxed);
   done.cancel_.store(false, std::memory_order_relaxed);
@@ -328,7 +328,7 @@ inline void endpoint_core::launch(operation& fresh) noexcept {
   fresh.posted_ = at - fresh.submitted_;
   if (fresh.left_.fetch_sub(1, std::memory_order_acq_rel) == 1) conclude(fresh, at);
   // Ended here and now, it need not be kept among the running ones.
-  if (fresh.phase_.load(std::memory_order_acquire) == operation::phase::released) return detach(fresh);
+  if ((fresh.marks() & operation::mark::released) != 0) return detach(fresh);
   fresh.references_.fetch_add(1, std::memory_order_relaxed);
   {
     std::lock_guard held(pool_lock_);

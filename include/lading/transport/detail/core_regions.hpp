@@ -162,6 +162,7 @@ inline void endpoint_core::disconnect(peer_id peer) noexcept {
   if (record == nullptr) return;
   errc expected{};
   record->lost.compare_exchange_strong(expected, errc::closed);
+  look_again();
   remotes.for_each(
       [&](std::uint32_t id, remote_region& region) {
         if (region.peer == peer) dead_.bury(remotes.retire(id));
@@ -194,10 +195,10 @@ inline void endpoint_core::close() noexcept {
   std::lock_guard held(drive_);
   const auto running = [&] {
     drive();
-    for (operation* each = active_; each != nullptr; each = each->next_) {
+    for (operation* each = active_.first(); each != nullptr; each = each->active_.next) {
       if (each->given_up() == errc{}) give_up(*each, errc::closed, now());
     }
-    return active_ != nullptr;
+    return !active_.empty();
   };
   while (running() && time_source{}.now() < until) std::this_thread::yield();
   // Peers of this process may be reading and writing our regions; they have pinned them, and nobody can pin anew.
@@ -211,7 +212,7 @@ inline void endpoint_core::close() noexcept {
   driver_->stop();
   stopped_ = true;
   drive();
-  for (operation* each = active_; each != nullptr; each = each->next_) {
+  for (operation* each = active_.first(); each != nullptr; each = each->active_.next) {
     quarantine(*each);
     if (each->left_.exchange(0) != 0) drained(*each);
   }

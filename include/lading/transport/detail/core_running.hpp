@@ -9,7 +9,7 @@ namespace lading {
 
 /// Gives up the regions that the operation has pinned.
 inline void endpoint_core::release(operation& done) noexcept {
-  const bool was_quarantined = done.phase_.load(std::memory_order_relaxed) == operation::phase::ended;
+  const bool was_quarantined = (done.marks() & operation::mark::ended) != 0;
   for (const region_id id : done.locals_) {
     if (was_quarantined) {
       local_region& region = side->regions.pinned(number(id));
@@ -67,13 +67,10 @@ inline void endpoint_core::conclude(operation& done, std::chrono::nanoseconds at
     }
     if (announce) {
       done.left_.store(1, std::memory_order_release);
-      if (caps_.concurrent_post) {
-        // In vain: whoever drives tries again. There may have been room since, when nobody knew that it is due.
-        if (!try_notify(done)) side->awake.signal();
-      } else {
-        done.notice_.store(operation::notice::due, std::memory_order_release);  // progress holds the driver
-        side->awake.signal();
-      }
+      // Whoever drives tries again. There may have been room since, when nobody knew that it is due. And progress may hold the driver.
+      if (caps_.concurrent_post && try_notify(done)) return;
+      done.notice_.store(operation::notice::due, std::memory_order_release);
+      tell(done, operation::mark::due);
       return;
     }
   }
@@ -89,8 +86,20 @@ inline void endpoint_core::conclude(operation& done, std::chrono::nanoseconds at
     metrics_.count_released();
   }
   running_.fetch_sub(1, std::memory_order_relaxed);
-  done.phase_.store(operation::phase::released, std::memory_order_release);
-  side->awake.signal();  // last: whoever wakes sees what is released
+  tell(done, operation::mark::released);
+}
+
+inline void endpoint_core::hand_on(operation& done) noexcept {
+  operation* first = told_.load(std::memory_order_relaxed);
+  do {
+    done.next_ = first;
+  } while (!told_.compare_exchange_weak(first, &done, std::memory_order_release, std::memory_order_relaxed));
+}
+
+/// Marks the operation, and tells whoever drives. Afterwards the operation may be gone.
+inline void endpoint_core::tell(operation& done, std::uint8_t what) noexcept {
+  if ((done.marks_.fetch_or(what, std::memory_order_acq_rel) & operation::mark::listed) != 0) hand_on(done);  // it stays until it has been told
+  side->awake.signal();  // last: whoever wakes sees what is marked
 }
 
 /// Whether the driver took it; then the operation may have ended already.
@@ -101,14 +110,25 @@ inline bool endpoint_core::try_notify(operation& done) noexcept {
   return false;
 }
 
+/// The same for one that is due; true where it need not be tried again.
+inline bool endpoint_core::announce(operation& due) noexcept {
+  if (due.given_up() == errc{}) return try_notify(due);
+  due.notice_.store(operation::notice::sent, std::memory_order_release);
+  due.notified(fail(due.given_up(), {.what = "all bytes arrived, but the notification could not be given"}));
+  return true;
+}
+
 /// Drops what the driver has not taken, and asks it to end what it has.
 inline void endpoint_core::give_up(operation& running, errc why, std::chrono::nanoseconds at) noexcept {
+  const bool due = running.place_ == operation::place::notifying;
+  leave_line(running);
   running.given_up_.store(why, std::memory_order_release);
   // A cancelled batch may take its time, up to its deadline: its slices end as the transport can.
   running.drain_until_ = later(why == errc::cancelled ? std::max(at, running.deadline_) : at, options_.drain_limit);
   driver_->abort(*running.peer_record_->connection, running);
   const std::size_t rest = running.slices_.size() - running.cursor_;
   if (rest != 0) running.failed(std::exchange(running.cursor_, running.slices_.size()), rest, error(why, {.what = "given up before it was posted"}));
+  if (due) static_cast<void>(announce(running));
 }
 
 /// Marks the local ranges that the transport may still touch. Which of the slices these are it does not say, so it is all of them.
@@ -134,7 +154,8 @@ inline void endpoint_core::quarantine(operation& running) noexcept {
   std::lock_guard held(running.lock_);
   if (running.settled_ || running.left_.load(std::memory_order_acquire) == 0) return;
   running.settled_ = true;
-  const bool slices_done = running.notice_.load(std::memory_order_acquire) == operation::notice::sent;
+  const auto notice = running.notice_.load(std::memory_order_acquire);
+  const bool slices_done = notice == operation::notice::sent || notice == operation::notice::due;
   if (slices_done) {  // only the notification is out, and that touches no region
     running.notify_error_ = fail(running.given_up(), {.what = "all bytes arrived, but the peer has not taken the notification"});
     release(running);
@@ -142,81 +163,172 @@ inline void endpoint_core::quarantine(operation& running) noexcept {
     hold(running);
   }
   settle(running, !slices_done, now());
-  running.phase_.store(operation::phase::ended, std::memory_order_release);
+  running.marks_.fetch_or(operation::mark::ended, std::memory_order_acq_rel);
 }
 
-inline std::size_t endpoint_core::service(operation& running, std::chrono::nanoseconds at) noexcept {
-  const auto phase = running.phase_.load(std::memory_order_acquire);
-  if (phase != operation::phase::running || running.left_.load(std::memory_order_acquire) == 0) return 0;
+/// Lines are for batches that wait for room: each peer has one for posting and one for notifying, and is looked up by whether it has any.
+inline void endpoint_core::enter_line(operation& running, operation::place where) noexcept {
+  running.place_ = where;
+  if (where == operation::place::fresh) return fresh_.push_back<&operation::line_>(running);
+  if (where == operation::place::again) return again_.push_back<&operation::line_>(running);
+  peer_record& peer = *running.peer_record_;
+  if (peer.posting.empty() && peer.notifying.empty()) busy_.push_back<&peer_record::busy>(peer);
+  (where == operation::place::posting ? peer.posting : peer.notifying).push_back<&operation::line_>(running);
+}
+
+inline void endpoint_core::leave_line(operation& running) noexcept {
+  const auto where = std::exchange(running.place_, operation::place::none);
+  if (where == operation::place::none) return;
+  if (where == operation::place::fresh) return fresh_.remove<&operation::line_>(running);
+  if (where == operation::place::again) return again_.remove<&operation::line_>(running);
+  peer_record& peer = *running.peer_record_;
+  (where == operation::place::posting ? peer.posting : peer.notifying).remove<&operation::line_>(running);
+  if (peer.posting.empty() && peer.notifying.empty()) busy_.remove<&peer_record::busy>(peer);
+}
+
+/// Makes those that were submitted since the last round running ones.
+inline std::size_t endpoint_core::take_inbox(std::chrono::nanoseconds at) noexcept {
+  if (!inbox_filled_.load(std::memory_order_acquire)) return 0;
+  operation* newest = nullptr;
+  {
+    std::lock_guard held(pool_lock_);
+    newest = std::exchange(inbox_, nullptr);
+    inbox_filled_.store(false, std::memory_order_release);
+  }
+  operation* oldest = nullptr;
+  while (newest != nullptr) {
+    operation* const next = std::exchange(newest->next_, oldest);
+    oldest = std::exchange(newest, next);
+  }
+  std::size_t happened = 0;
+  while (oldest != nullptr) {
+    operation& each = *std::exchange(oldest, oldest->next_);
+    active_.push_back<&operation::active_>(each);
+    if (each.cursor_ != each.slices_.size()) enter_line(each, operation::place::fresh);
+    happened += look_at(each, at);
+    // Afterwards it is told what comes; what was before is seen here.
+    const std::uint8_t before = each.marks_.fetch_or(operation::mark::listed, std::memory_order_acq_rel);
+    if ((before & (operation::mark::released | operation::mark::due)) != 0) hand_on(each);
+  }
+  return happened;
+}
+
+/// Whether it is to be given up, or has been for too long.
+inline std::size_t endpoint_core::look_at(operation& running, std::chrono::nanoseconds at) noexcept {
+  if (running.over() || running.left_.load(std::memory_order_acquire) == 0) return 0;
+  const errc lost = running.peer_record_->lost.load(std::memory_order_acquire);
+  std::size_t happened = 0;
   if (running.given_up() == errc{}) {
-    const errc lost = running.peer_record_->lost.load(std::memory_order_acquire);
     const errc why = running.cancel_.load(std::memory_order_acquire) ? errc::cancelled
                      : lost != errc{}                                ? lost
                      : at >= running.deadline_                       ? errc::timed_out
                                                                      : errc{};
     if (why == errc{}) {
-      const std::size_t before = running.cursor_;
-      post_more(running);
-      if (running.counted_waiting_ && running.cursor_ == running.slices_.size()) {
-        running.counted_waiting_ = false;
-        running.peer_record_->waiting.fetch_sub(1, std::memory_order_relaxed);
-      }
-      if (running.notice_.load(std::memory_order_acquire) == operation::notice::due) static_cast<void>(try_notify(running));
-      return running.cursor_ - before;
+      next_look_ = std::min(next_look_, running.deadline_);
+      return 0;
     }
     give_up(running, why, at);
-    return 1;
+    happened = 1;
+    if (running.over() || running.left_.load(std::memory_order_acquire) == 0) return happened;
   }
-  if (running.notice_.load(std::memory_order_acquire) == operation::notice::due) {
-    running.notice_.store(operation::notice::sent, std::memory_order_release);
-    running.notified(fail(running.given_up(), {.what = "all bytes arrived, but the notification could not be given"}));
-    return 1;
-  }
-  if (running.given_up() == errc::cancelled && running.peer_record_->lost.load(std::memory_order_acquire) != errc{}) {
-    running.drain_until_ = std::min(running.drain_until_, later(at, options_.drain_limit));
-  }
+  if (running.given_up() == errc::cancelled && lost != errc{}) running.drain_until_ = std::min(running.drain_until_, later(at, options_.drain_limit));
   if (at >= running.drain_until_) {
     quarantine(running);
     return 1;
   }
-  return 0;
+  next_look_ = std::min(next_look_, running.drain_until_);
+  return happened;
+}
+
+inline std::size_t endpoint_core::look_at_all(std::chrono::nanoseconds at) noexcept {
+  std::size_t happened = 0;
+  next_look_ = std::chrono::nanoseconds::max();
+  for (operation* each = active_.first(); each != nullptr; each = each->active_.next) happened += look_at(*each, at);
+  return happened;
+}
+
+/// Lets the driver take slices, and puts the batch where it is to wait with what is left.
+inline std::size_t endpoint_core::offer(operation& waiting) noexcept {
+  const std::size_t before = waiting.cursor_;
+  waiting.turn_ = operation::turn::none;
+  if (waiting.peer_record_->lost.load(std::memory_order_acquire) == errc{}) post_more(waiting);  // else it is soon given up
+  const bool all = waiting.cursor_ == waiting.slices_.size();
+  if (all && waiting.counted_waiting_) {
+    waiting.counted_waiting_ = false;
+    waiting.peer_record_->waiting.fetch_sub(1, std::memory_order_relaxed);
+  }
+  const auto wanted = all ? operation::place::none : waiting.turn_ != operation::turn::none ? operation::place::again : operation::place::posting;
+  // It stays the first in its line, but where it has had its turn.
+  if (waiting.place_ != wanted || waiting.turn_ == operation::turn::had) {
+    leave_line(waiting);
+    if (!all) enter_line(waiting, wanted);
+  }
+  return waiting.cursor_ - before;
+}
+
+/// Offers the driver what may find room now. Where one batch of a peer finds none, those behind it are not tried, but each is once when it comes.
+inline std::size_t endpoint_core::take_turns() noexcept {
+  std::size_t happened = 0;
+  for (const operation* last = again_.last(); last != nullptr && again_.first() != nullptr;) {
+    operation& each = *again_.first();
+    happened += offer(each);
+    if (&each == last || each.turn_ == operation::turn::to_come) break;  // no more in this round
+  }
+  for (peer_record *peer = busy_.first(), *next = nullptr; peer != nullptr; peer = next) {
+    next = peer->busy.next;
+    if (peer->lost.load(std::memory_order_acquire) != errc{}) continue;  // the next round gives them up
+    while (operation* each = peer->posting.first()) {
+      happened += offer(*each);
+      if (peer->posting.first() == each) break;
+    }
+    while (operation* each = peer->notifying.first()) {
+      if (!announce(*each)) break;
+      leave_line(*each);
+    }
+  }
+  while (operation* each = fresh_.first()) happened += offer(*each);
+  return happened;
+}
+
+/// Takes those that are over out of the running ones, and puts those whose slices have arrived into the line of those that are to notify.
+inline std::size_t endpoint_core::listen() noexcept {
+  std::size_t happened = 0;
+  while (operation* newest = told_.exchange(nullptr, std::memory_order_acquire)) {
+    operation* oldest = nullptr;
+    while (newest != nullptr) {
+      operation* const next = std::exchange(newest->next_, oldest);
+      oldest = std::exchange(newest, next);
+    }
+    while (oldest != nullptr) {
+      operation& each = *std::exchange(oldest, oldest->next_);
+      leave_line(each);
+      if ((each.marks() & operation::mark::released) != 0) {
+        active_.remove<&operation::active_>(each);
+        ++happened;
+        detach(each);
+        unreference(each);
+      } else if (each.given_up() == errc{} || !announce(each)) {
+        enter_line(each, operation::place::notifying);
+      }
+    }
+  }
+  return happened;
 }
 
 /// One round, under drive_.
+///
+/// Complexity: constant, and for each batch that has come, can be posted, or has ended; all are looked at where a deadline has passed, a batch was
+///             cancelled, or a peer lost.
 inline std::size_t endpoint_core::drive() noexcept {
   std::size_t happened = stopped_ ? 0 : driver_->progress();
-  if (inbox_filled_.load(std::memory_order_acquire)) {
-    operation* fresh = nullptr;
-    {
-      std::lock_guard held(pool_lock_);
-      fresh = std::exchange(inbox_, nullptr);
-      inbox_filled_.store(false, std::memory_order_release);
-    }
-    operation* oldest_first = nullptr;
-    while (fresh != nullptr) {
-      operation* next = fresh->next_;
-      fresh->next_ = oldest_first;
-      oldest_first = fresh;
-      fresh = next;
-    }
-    operation** end = &active_;
-    while (*end != nullptr) end = &(*end)->next_;
-    *end = oldest_first;
-  }
-  if (active_ == nullptr) return happened;
+  if (active_.empty() && !inbox_filled_.load(std::memory_order_acquire)) return happened;
   const auto at = now();
-  for (operation** link = &active_; *link != nullptr;) {
-    operation& each = **link;
-    happened += service(each, at);
-    if (each.phase_.load(std::memory_order_acquire) == operation::phase::released) {
-      *link = each.next_;
-      ++happened;
-      detach(each);
-      unreference(each);
-    } else {
-      link = &each.next_;
-    }
-  }
+  happened += take_inbox(at);
+  if (look_.exchange(false, std::memory_order_acq_rel) || at >= next_look_) happened += look_at_all(at);
+  happened += listen();
+  if (!stopped_) happened += take_turns();
+  happened += listen();
+  if (!again_.empty()) side->awake.signal();  // the next round has something to do, though nothing will come in
   return happened;
 }
 
