@@ -8,6 +8,7 @@
 #include <lading/transport/event_set.hpp>
 #include <lading/transports/ucx/address.hpp>
 #include <lading/transports/ucx/listener.hpp>
+#include <lading/transports/ucx/registration.hpp>
 #include <lading/transports/ucx/shared_memory.hpp>
 #include <lading/transports/ucx/wire.hpp>
 
@@ -77,6 +78,7 @@ class ucx_driver final : public driver {
   result<bool> connected(driver_connection& peer) noexcept override;
   void disconnect(driver_connection& peer) noexcept override;
 
+  result<std::unique_ptr<driver_memory>> map(bytes_span bytes, memory_kind) override { return ucx_registration::make(worker_.context(), bytes); }
   result<driver_allocation> allocate(std::size_t size) override;
   result<std::vector<std::byte>> export_key(const local_region& exported) override;
   result<std::unique_ptr<driver_remote>> import_key(driver_connection& peer, const region_descriptor& region) override;

@@ -63,6 +63,7 @@ class shared_memory final : public driver_memory {
 #if defined(__linux__)
     if (head_ != nullptr) {
       revoke(shared_head::condition::deregistered);
+      registration.reset();
       ::munmap(head_, shared_head::page + size_);
     }
     if (fd_ >= 0) ::close(fd_);
@@ -109,6 +110,9 @@ class shared_memory final : public driver_memory {
     return {reinterpret_cast<std::byte*>(head_) + shared_head::page, size_};
   }
   [[nodiscard]] shared_key key() const noexcept { return {cookie_, static_cast<std::uint32_t>(fd_)}; }
+  /// With the devices, for peers of other hosts.
+  std::unique_ptr<driver_memory> registration;
+
   void revoke(shared_head::condition why) noexcept { head_->state.store(why, std::memory_order_release); }
 
  private:

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <initializer_list>
+#include <memory>
 #include <new>
 #include <string>
 #include <string_view>
@@ -43,6 +44,18 @@ namespace lading::detail {
   ucp_get_version(&is_major, &is_minor, &release);
   return is_major < major || (is_major == major && is_minor < minor);
 }
+
+/// UCX's context. Registrations made with it keep it.
+struct ucx_context {
+  explicit ucx_context(ucp_context_h made) noexcept : handle(made) {}
+  ucx_context(const ucx_context&) = delete;
+  ucx_context& operator=(const ucx_context&) = delete;
+  ~ucx_context() {
+    if (!abandoned) ucp_cleanup(handle);
+  }
+  ucp_context_h handle;
+  bool abandoned = false;  ///< by a worker that could not be closed
+};
 
 /// A UCX context with one worker. It offers active messages only: UCX then serves no put or get that names an address.
 class ucx_worker {
@@ -90,10 +103,19 @@ class ucx_worker {
     }
     if (status == UCS_OK) {
       ucp_params_t params{};
-      params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_NAME;
+      params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_NAME | UCP_PARAM_FIELD_MT_WORKERS_SHARED;
       params.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
+      params.mt_workers_shared = 1;  // memory is registered in any thread, beside the worker
       params.name = "lading";
-      status = ucp_init(&params, config, &context_);
+      ucp_context_h made = nullptr;
+      status = ucp_init(&params, config, &made);
+      LADING_TRY {
+        if (status == UCS_OK) context_ = std::make_shared<ucx_context>(made);
+      }
+      LADING_CATCH_BAD_ALLOC({
+        ucp_cleanup(made);
+        status = UCS_ERR_NO_MEMORY;
+      })
     }
     ucp_config_release(config);
     if (status != UCS_OK) return fail(ucx_error(status, "UCX finds no usable lane: check the option lanes, or UCX_TLS"));
@@ -101,7 +123,7 @@ class ucx_worker {
     ucp_worker_params_t worker{};
     worker.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE;
     worker.thread_mode = UCS_THREAD_MODE_SERIALIZED;
-    status = ucp_worker_create(context_, &worker, &worker_);
+    status = ucp_worker_create(context_->handle, &worker, &worker_);
     if (status != UCS_OK) return fail(ucx_error(status, "UCX cannot open its lanes: is the limit of open files, or of shared memory, reached?"));
     ucp_am_handler_param_t handler{};
     handler.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_CB | UCP_AM_HANDLER_PARAM_FIELD_ARG;
@@ -114,16 +136,18 @@ class ucx_worker {
   }
   void close() noexcept {
     if (worker_ != nullptr) ucp_worker_destroy(worker_);
-    if (context_ != nullptr) ucp_cleanup(context_);
     worker_ = nullptr;
-    context_ = nullptr;
+    context_.reset();
   }
 
   /// Leaves all of it as it is until the program ends, for where UCX cannot close it. It makes no progress, and so touches no memory, any more.
   void abandon() noexcept {
-    if (worker_ != nullptr) ++abandoned_;
+    if (worker_ != nullptr) {
+      ++abandoned_;
+      context_->abandoned = true;
+    }
     worker_ = nullptr;
-    context_ = nullptr;
+    context_.reset();
   }
   /// How many of this process were: their memory is what who looks for leaks will find.
   [[nodiscard]] static std::size_t abandoned() noexcept { return abandoned_.load(); }
@@ -134,6 +158,8 @@ class ucx_worker {
   }
 
   [[nodiscard]] ucp_worker_h get() const noexcept { return worker_; }
+  /// Empty where it is not open.
+  [[nodiscard]] const std::shared_ptr<ucx_context>& context() const noexcept { return context_; }
   [[nodiscard]] bool is_open() const noexcept { return worker_ != nullptr; }
   std::size_t progress() noexcept { return ucp_worker_progress(worker_); }
   [[nodiscard]] int event_fd() const noexcept {
@@ -172,7 +198,7 @@ class ucx_worker {
   }
   static bool mentions(const std::string& lanes, std::string_view lane) noexcept { return chosen(lanes).find(lane) != std::string_view::npos; }
 
-  ucp_context_h context_ = nullptr;
+  std::shared_ptr<ucx_context> context_;
   ucp_worker_h worker_ = nullptr;
 };
 

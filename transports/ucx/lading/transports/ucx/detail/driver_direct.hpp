@@ -14,6 +14,9 @@ inline result<driver_allocation> ucx_driver::allocate(std::size_t size) {
     if (!memory) return fail(memory.error());
     if (*memory != nullptr) {
       const bytes_span bytes = (*memory)->bytes();
+      auto registered = map(bytes, memory_kind::host_shared);
+      if (!registered) return fail(registered.error());
+      (*memory)->registration = std::move(*registered);
       return driver_allocation{bytes, memory_kind::host_shared, std::move(*memory)};
     }
   }
