@@ -31,9 +31,9 @@ namespace lading {
 /// Keyed values in a redis 6 or later, over RESP2: each is a string that holds a packed buffer of layout::aligned, with checksums and schema.
 ///
 /// Batches are pipelined, `window` commands and about `window_bytes` of values at a time. A value is sent from where it lies: but for tensors that are not
-/// contiguous and what belongs into a head, nothing of it is copied. A value that arrives is copied twice, out of the socket's chunk into the parser's
-/// buffer and from there into aligned memory, where its checksums are verified; a view borrows from that memory, and what owns is decoded from it by one
-/// copy more. Codes that may pass (peer_lost, timed_out, busy, ...) are tried again, for the keys that failed, until the deadline, as a store_client does;
+/// contiguous and what belongs into a head, nothing of it is copied. A value that arrives is read from the socket
+/// into aligned memory, but for what comes together with its length, 16 KiB at most: that is copied, and so is a smaller value. Its checksums are verified
+/// there; a view borrows from that memory, and what owns is decoded from it by one copy. Codes that may pass (peer_lost, timed_out, busy, ...) are tried again, for the keys that failed, until the deadline, as a store_client does;
 /// but a put of put_mode::insert and a removal that the server may have done end as peer_lost or timed_out, because their answer could not be told apart.
 ///
 /// Errors: not_found, already_exists, no_space (redis' OOM) are answers. peer_lost and timed_out have an errno as native(), or a negative code of
@@ -111,11 +111,11 @@ class basic_redis_store {
     static_assert(!detail::borrows_when_stored<T>(),
                   "lading: a T with views would borrow memory that nobody holds: use view_batch<T>, or a T that owns");
     auto results = detail::undone<T>(std::size(keys));
-    fetch(keys, options, results, [&](std::size_t index, aligned_buffer&&, const unpacked& items) -> result<void> {
+    fetch(keys, options, results, [&](std::size_t index, detail::redis_answer& answer, const unpacked& items) -> result<void> {
       auto made = detail::from_stored<T>(items);
       if (!made) return fail(made.error());
       results[index] = std::move(made);
-      meter_.took_path(payload_path::get_decoded, 3);
+      meter_.took_path(payload_path::get_decoded, answer.copies() + 1);
       return {};
     });
     return detail::counted(meter_, std::move(results));
@@ -127,12 +127,12 @@ class basic_redis_store {
   template <class T, class Keys>
   [[nodiscard]] std::vector<result<held<T>>> view_batch(const Keys& keys, const store_call_options& options = {}) {
     auto results = detail::undone<held<T>>(std::size(keys));
-    fetch(keys, options, results, [&](std::size_t index, aligned_buffer&& packed, const unpacked& items) -> result<void> {
+    fetch(keys, options, results, [&](std::size_t index, detail::redis_answer& answer, const unpacked& items) -> result<void> {
       LADING_TRY {
         auto made = detail::from_stored<T>(items);
         if (!made) return fail(made.error());
-        results[index] = held<T>(std::move(*made), std::make_shared<const aligned_buffer>(std::move(packed)));
-        meter_.took_path(payload_path::get_viewed, 2);
+        meter_.took_path(payload_path::get_viewed, answer.copies());
+        results[index] = held<T>(std::move(*made), std::make_shared<const aligned_buffer>(std::move(answer.bytes)));
       }
       LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.what = "the value could not be allocated"}))
       return {};
@@ -150,12 +150,12 @@ class basic_redis_store {
       std::fill(results.begin(), results.end(), result<std::size_t>(fail(errc::invalid_argument, {.what = "one buffer for each key"})));
       return detail::counted(meter_, std::move(results));
     }
-    fetch(keys, options, results, [&](std::size_t index, aligned_buffer&& packed, const unpacked& items) -> result<void> {
+    fetch(keys, options, results, [&](std::size_t index, detail::redis_answer& answer, const unpacked& items) -> result<void> {
       const bytes_span target = std::begin(buffers)[static_cast<std::ptrdiff_t>(index)];
-      const auto size = detail::copy_stored(packed, items, target);
+      const auto size = detail::copy_stored(answer.bytes, items, target);
       if (!size) return fail(size.error());
       results[index] = *size;
-      meter_.took_path(payload_path::get_staged, 3);
+      meter_.took_path(payload_path::get_staged, answer.copies() + 1);
       return {};
     });
     return detail::counted(meter_, std::move(results));
@@ -204,7 +204,8 @@ class basic_redis_store {
     return turn ? calls_.stats(until) : result<store_stats>(fail(no_turn()));
   }
 
-  /// What its calls did, as of a store_client. Copies are those after the socket: the parser's, that into aligned memory, and that of what owns.
+  /// What its calls did, as of a store_client. Copies are those after the socket: that of a value that came with its length, and that of
+  /// what owns or is wanted in a buffer.
   [[nodiscard]] exchange_metrics metrics() const noexcept { return meter_.read(); }
 
  private:
@@ -264,17 +265,18 @@ class basic_redis_store {
   [[nodiscard]] static error no_turn() noexcept {
     return error(errc::timed_out, {.what = "another call had the connection until the deadline: have a store for each thread"});
   }
-  /// Gives each value's packed buffer, verified, to keep(index, aligned_buffer&&, items).
+  /// Gives each value, verified, to keep(index, redis_answer&, items): its packed buffer is the answer's bytes.
   template <class T, class Keys, class Keep>
   void fetch(const Keys& keys, const store_call_options& options, std::vector<result<T>>& results, Keep&& keep) {
-    const auto open = [&](std::size_t index, aligned_buffer&& packed) -> result<void> {
+    const auto open = [&](std::size_t index, detail::redis_answer& answer) -> result<void> {
+      const std::size_t size = answer.bytes.size();
       const auto items = [&] {
-        const stage_timer timer(meter_, stage::verify, strategy::transport, packed.size());
-        return detail::open_stored(packed);
+        const stage_timer timer(meter_, stage::verify, strategy::transport, size);
+        return detail::open_stored(answer.bytes);
       }();
       if (!items) return fail(items.error());
-      const stage_timer timer(meter_, stage::decode, strategy::transport, packed.size());
-      return keep(index, std::move(packed), *items);
+      const stage_timer timer(meter_, stage::decode, strategy::transport, size);
+      return keep(index, answer, *items);
     };
     in_turn(options.deadline, results,
             [&](clock::time_point until) { calls_.fetch(detail::items_of<detail::redis_item>(keys), until, open, fails(results)); });

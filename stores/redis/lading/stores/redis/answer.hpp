@@ -4,7 +4,6 @@
 #include <hiredis/hiredis.h>
 
 #include <cstdint>
-#include <cstring>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -16,11 +15,10 @@
 #include <lading/core/config.hpp>
 #include <lading/core/result.hpp>
 #include <lading/memory/aligned_buffer.hpp>
-#include <lading/memory/copy.hpp>
 
 namespace lading::detail {
 
-/// What the server said to one command. hiredis parses; this is where it puts what it finds, so that a string lands in aligned memory by one copy.
+/// What the server said to one command.
 struct redis_answer {
   enum class form : std::uint8_t { none, status, failure, number, nil, string, list };
 
@@ -29,6 +27,7 @@ struct redis_answer {
   form what = form::none;
   long long number = 0;
   aligned_buffer bytes;            // of a string
+  std::size_t copied = 0;          // bytes of it that did not come straight from the socket
   std::string text;                // of a status or failure, its beginning
   std::vector<std::string> words;  // strings in a list, in order
   std::uint64_t top = 0;           // elements that the outer list announced
@@ -36,6 +35,9 @@ struct redis_answer {
   std::uint64_t inner_lists = 0;
   std::optional<error> refused;  // why what arrived was not kept
   std::uint64_t largest = 0;     // bytes of a string that is kept
+
+  /// Copies that its bytes have seen here: one, or none where little of them came with their length.
+  [[nodiscard]] std::uint64_t copies() const noexcept { return copied > bytes.size() / 8 ? 1 : 0; }
 
   void clear() noexcept {
     const std::uint64_t kept = largest;
@@ -66,7 +68,8 @@ struct redis_answer {
   return error(errc::backend_failure, {.what = "redis answered with an error"});
 }
 
-/// What hiredis calls for each thing it has parsed. The functions are called by C code, so nothing is thrown out of them.
+/// What hiredis calls for each thing it has parsed: all but strings that are no part of a list. The functions are called by C code, so nothing is thrown
+/// out of them.
 struct redis_parsing {
   static redisReplyObjectFunctions& functions() noexcept {
     static redisReplyObjectFunctions all = [] {
@@ -106,20 +109,7 @@ struct redis_parsing {
       answer.text = from.substr(0, 200);
       return;
     }
-    answer.what = redis_answer::form::string;
-    if (from.size() > answer.largest) {
-      answer.refused =
-          error(errc::limit_exceeded, {.needed = from.size(), .available = answer.largest, .what = "larger than redis_options::largest_value"});
-      return;
-    }
-    auto memory = aligned_buffer::allocate(from.size());
-    if (!memory) {
-      answer.refused = memory.error();
-      return;
-    }
-    answer.bytes = std::move(*memory);
-    // Safety: bytes of the reader's own buffer.
-    if (!from.empty()) copy_bytes(answer.bytes.data(), reinterpret_cast<const std::byte*>(from.data()), from.size());
+    answer.what = redis_answer::form::none;  // never given to it
   }
 
   template <class Count>  // int, or size_t since hiredis 1.0

@@ -73,7 +73,7 @@ class redis_calls {
     }
   }
 
-  /// Fetches values: keep(index, aligned_buffer&&) says how it is. Several are asked for their sizes first, so that what the server has to hold for the
+  /// Fetches values: keep(index, redis_answer&) says how it is. Several are asked for their sizes first, so that what the server has to hold for the
   /// answers is bounded.
   template <class Keep, class Failed>
   void fetch(std::vector<redis_item> wanted, clock::time_point until, Keep&& keep, Failed&& failed) {
@@ -97,7 +97,7 @@ class redis_calls {
     const auto take = [&](const redis_item& item, redis_answer& answer) -> result<void> {
       if (answer.what == redis_answer::form::nil) return fail(errc::not_found, {.item = item.index, .what = "no value under this key"});
       if (answer.what != redis_answer::form::string || answer.refused) return fail(unexpected_answer(answer));
-      return keep(item.index, std::move(answer.bytes));
+      return keep(item.index, answer);
     };
     carry(std::move(found), until, true, redis_keyed{"GET", options_.prefix}, take, failed);
   }

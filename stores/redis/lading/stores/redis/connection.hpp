@@ -24,6 +24,7 @@
 #include <lading/exchange/detail/retry.hpp>
 #include <lading/stores/redis/answer.hpp>
 #include <lading/stores/redis/options.hpp>
+#include <lading/stores/redis/replies.hpp>
 #include <lading/stores/redis/value.hpp>
 #include <lading/transport/identity.hpp>
 
@@ -71,7 +72,7 @@ struct redis_progress {
   result<void> how{};        // why not all
 };
 
-/// A connection to a redis, made anew where it was lost. hiredis connects and parses; what is sent is gathered from
+/// A connection to a redis, made anew where it was lost. hiredis connects, and parses what is no value; what is sent is gathered from
 /// the values' own memory, and answers are read meanwhile, so that two full sockets cannot wait for each other.
 ///
 /// Threads: one at a time.
@@ -79,9 +80,7 @@ class redis_connection {
  public:
   using clock = std::chrono::steady_clock;
 
-  explicit redis_connection(const redis_options& options) : options_(options), incoming_(std::size_t{128} << 10) {
-    answer_.largest = options.largest_value;
-  }
+  explicit redis_connection(const redis_options& options) : options_(options), replies_(options.largest_value) {}
   redis_connection(const redis_connection&) = delete;
   redis_connection& operator=(const redis_connection&) = delete;
   ~redis_connection() = default;
@@ -106,26 +105,26 @@ class redis_connection {
   [[nodiscard]] redis_progress run(std::span<const redis_command> commands, clock::time_point until, Take&& take) {
     redis_progress made;
     const closing_guard guard{*this, made, commands.size()};  // also where take throws: what comes after it must not be taken for an answer
-    answer_.clear();
+    replies_.answer().clear();
     list_pieces(commands);
     auto moved = clock::now();
     while (made.answered < commands.size()) {
       result<std::size_t> sent = send(made);
-      result<std::size_t> received = sent ? receive() : result<std::size_t>(std::size_t{0});
+      result<std::size_t> received = sent ? replies_.receive() : result<std::size_t>(std::size_t{0});
       if (!sent) {
         // The server may have said why before it hung up.
-        received = receive();
+        received = replies_.receive();
         if (!received || *received == 0) return failed(made, sent.error());
       }
       if (!received) return failed(made, received.error());
       for (bool found = true; found && made.answered < commands.size();) {
-        const result<bool> parsed = parse();
+        const result<bool> parsed = replies_.next();
         if (!parsed) return failed(made, parsed.error());
         found = *parsed;
         if (found) {
           failures_ = 0;
-          take(made.answered++, answer_);
-          answer_.clear();
+          take(made.answered++, replies_.answer());
+          replies_.answer().clear();
         }
       }
       const auto now = clock::now();
@@ -168,7 +167,7 @@ class redis_connection {
     const redis_progress& made;
     std::size_t wanted;
     ~closing_guard() {
-      const bool clean = made.how && made.answered == wanted && self.context_->reader->pos == self.context_->reader->len;
+      const bool clean = made.how && made.answered == wanted && self.replies_.at_rest();
       if (!clean) self.close();
     }
   };
@@ -179,8 +178,8 @@ class redis_connection {
   };
 
   void close() noexcept {
+    replies_.reset();
     context_.reset();
-    answer_.clear();
   }
 
   [[nodiscard]] redis_progress failed(redis_progress& made, const error& why) noexcept {
@@ -221,8 +220,7 @@ class redis_connection {
       if (named && (reason == ETIMEDOUT || reason == EAGAIN)) return fail(errc::timed_out, {.native = reason, .what = "redis does not answer"});
       return lost(named ? reason : -code, "redis cannot be reached");
     }
-    context_->reader->fn = &redis_parsing::functions();
-    context_->reader->privdata = &answer_;
+    replies_.attach(*context_);
     return greet(limit);
   }
 
@@ -289,54 +287,9 @@ class redis_connection {
         }
       }
       made.sent = next_piece_ == pieces_.size() ? pieces_.back().command + 1 : pieces_[next_piece_].command;
-      if (sum >= turn) return sum;  // see in between what the server says
+      if (sum >= redis_replies::turn) return sum;  // see in between what the server says
     }
     return sum;
-  }
-
-  /// Hands what has arrived to the parser; returns the bytes.
-  [[nodiscard]] result<std::size_t> receive() {
-    // The parser moves the rest of its buffer up after each answer, so small answers come in small chunks.
-    const bool large = context_->reader->len - context_->reader->pos >= small_chunk;
-    const std::size_t chunk = large ? incoming_.size() : small_chunk;
-    std::size_t sum = 0;
-    while (sum < turn) {
-      const auto found = ::recv(context_->fd, incoming_.data(), chunk, MSG_DONTWAIT);
-      if (found == 0) {
-        if (sum != 0) return sum;
-        return lost(-REDIS_ERR_EOF, "redis closed the connection");
-      }
-      if (found < 0) {
-        if (errno == EINTR) continue;
-        if (errno == EAGAIN || errno == EWOULDBLOCK || sum != 0) return sum;
-        return lost(errno, "the connection to redis broke");
-      }
-      if (redisReaderFeed(context_->reader, incoming_.data(), static_cast<std::size_t>(found)) != REDIS_OK) return unparsed();
-      sum += static_cast<std::size_t>(found);
-      if (!large || static_cast<std::size_t>(found) < chunk) break;
-    }
-    return sum;
-  }
-
-  /// Whether answer_ holds a whole answer now.
-  [[nodiscard]] result<bool> parse() {
-    void* whole = nullptr;
-    if (redisReaderGetReply(context_->reader, &whole) != REDIS_OK) return unparsed();
-    if (whole != nullptr) {
-      if (answer_.what == redis_answer::form::none) return fail(errc::bad_header, {.what = "redis sent something that this store did not ask for"});
-      return true;
-    }
-    const redisReader& reader = *context_->reader;
-    if (const std::size_t waiting = reader.len - reader.pos; waiting > options_.largest_value + 2 * turn) {
-      return fail(errc::limit_exceeded, {.needed = waiting, .available = options_.largest_value, .what = "larger than redis_options::largest_value"});
-    }
-    return false;
-  }
-
-  [[nodiscard]] failure unparsed() const noexcept {
-    const int code = context_->reader->err;
-    if (code == REDIS_ERR_OOM) return fail(errc::no_memory, {.native = -code, .what = "hiredis has no memory for the answer"});
-    return fail(errc::bad_header, {.native = -code, .what = "this is not redis' protocol: does something else listen there?"});
   }
 
   void wait(std::chrono::nanoseconds longest) noexcept {
@@ -346,14 +299,9 @@ class redis_connection {
     ::poll(&watched, 1, static_cast<int>(std::clamp<std::int64_t>(millis, 1, 60'000)));
   }
 
-  static constexpr std::size_t turn = std::size_t{1} << 20;  // bytes that are moved one way before the other way is looked at
-
-  static constexpr std::size_t small_chunk = std::size_t{16} << 10;
-
   const redis_options& options_;
-  redis_answer answer_;
   std::unique_ptr<redisContext, freeing> context_;
-  std::vector<char> incoming_;
+  redis_replies replies_;
   std::vector<piece> pieces_;
   std::size_t next_piece_ = 0, piece_offset_ = 0;
   std::size_t failures_ = 0;  // in a row
