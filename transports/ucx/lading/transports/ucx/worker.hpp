@@ -79,19 +79,24 @@ class ucx_worker {
       return fail(ucx_error(status, "UCX's configuration is invalid"));
     const auto set = [&](const char* name, const char* value) { return ucp_config_modify(config, name, value); };
     ucs_status_t status = UCS_OK;
-    const auto prefer = [&](const char* name, const char* value) {
+    const auto prefer_as = [&](const char* lane, const char* name, const char* value) {
       char variable[64];
-      std::snprintf(variable, sizeof variable, "UCX_%s%s", std::string_view(name) == "CONN_NB" ? "TCP_" : "", name);
-      if (std::getenv(variable) == nullptr) static_cast<void>(set(name, value));
+      std::snprintf(variable, sizeof variable, "UCX_%s%s", lane, name);
+      if (std::getenv(variable) == nullptr) static_cast<void>(set(ucx_before(1, 17) ? name : variable + 4, value));
     };
+    const auto prefer = [&](const char* name, const char* value) { prefer_as("", name, value); };
     if (!wanted.lanes.empty()) status = set("TLS", wanted.lanes.c_str());
     if (status == UCS_OK && !wanted.devices.empty()) status = set("NET_DEVICES", wanted.devices.c_str());
     // Without it, shared memory lanes refuse to detect errors, and then requests to a dead peer never end.
     if (shares_memory(wanted.lanes)) prefer("MM_ERROR_HANDLING", "y");
     prefer("KEEPALIVE_INTERVAL", "1s");
-    // Else connecting stops the whole program for minutes where an address neither takes nor refuses a connection.
-    if (may_use(wanted.lanes, {"all", "tcp"})) prefer(ucx_before(1, 17) ? "CONN_NB" : "TCP_CONN_NB", "y");
-    // Else a peer that dies while megabytes are on their way to it over TCP takes this program with it now and then (UCX 1.13.1 with its assertions).
+    if (may_use(wanted.lanes, {"all", "tcp"})) {
+      // Else connecting stops the whole program for minutes where an address neither takes nor refuses a connection.
+      prefer_as("TCP_", "CONN_NB", "y");
+      // By default, what UCX copies goes to the system in pieces of 8 KiB. 64 KiB are what peers take, unless someone set RX_SEG_SIZE.
+      if (std::getenv("UCX_TCP_RX_SEG_SIZE") == nullptr) prefer_as("TCP_", "TX_SEG_SIZE", "64k");
+    }
+    // Else a peer that dies while megabytes are on their way to it over TCP takes this program with it now and then: UCX 1.13.1 completes a send twice.
     if (ucx_before(1, 17) && chosen(wanted.lanes) == "tcp") prefer("ZCOPY_THRESH", "inf");
     // A peer whose host is gone is noticed in tenths of a second; by default it takes UCX half a minute.
     if (mentions(wanted.lanes, "rc")) {
