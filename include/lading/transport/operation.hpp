@@ -79,7 +79,7 @@ class batch {
   [[nodiscard]] bool durable() const noexcept;
 
   /// From post, before the last slice is reported: more of this batch can be taken when progress is next called, whatever other batches of this peer wait
-  /// for. Such batches take turns: `had_turn` says that this one has had its own for now; if not, none can be taken before that.
+  /// for. Such batches take turns within a round: `had_turn` says that it is another's now; if not, nothing of any can be taken before the next round.
   void again(bool had_turn) noexcept;
 
   /// The slice as it was submitted; for loops that look regions up only when the handles change.

@@ -170,7 +170,7 @@ TEST_F(turns, are_had_by_all_who_go_on) {
   std::vector<transfer> large;
   for (int i = 0; i < 4; ++i) large.push_back(put(*one, 100, 1000));
   transfer small = put(*one, 1, 1000);
-  // Two of a batch in a round of four: each of five has its turn within three rounds.
+  // Two of a batch, four in a round: each of five has its turn within three rounds, and a fourth sees that the last has come.
   for (int i = 0; i < 4; ++i) near->progress();
   EXPECT_TRUE(small.ready()) << "behind four large ones";
   for (const transfer& each : large) EXPECT_FALSE(each.ready());

@@ -269,10 +269,11 @@ inline std::size_t endpoint_core::offer(operation& waiting) noexcept {
 /// Offers the driver what may find room now. Where one batch of a peer finds none, those behind it are not tried, but each is once when it comes.
 inline std::size_t endpoint_core::take_turns() noexcept {
   std::size_t happened = 0;
-  for (const operation* last = again_.last(); last != nullptr && again_.first() != nullptr;) {
+  constexpr int most_turns = 64;  // of those who go on for ever
+  for (int turns = 0; turns < most_turns && !again_.empty(); ++turns) {
     operation& each = *again_.first();
     happened += offer(each);
-    if (&each == last || each.turn_ == operation::turn::to_come) break;  // no more in this round
+    if (each.turn_ == operation::turn::to_come) break;  // nor is there room for others in this round
   }
   for (peer_record *peer = busy_.first(), *next = nullptr; peer != nullptr; peer = next) {
     next = peer->busy.next;

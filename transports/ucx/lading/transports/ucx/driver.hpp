@@ -138,18 +138,23 @@ class ucx_driver final : public driver {
   void look_after(ucx_wire& wire, std::chrono::nanoseconds now) noexcept;
   void keep_alive(ucx_wire& wire, std::chrono::nanoseconds now) noexcept;
 
-  // Regions that peers share.
-  struct direct_share {  // of a round, that one batch takes
-    bool begun = false, streaming = false;
-    std::size_t count = 0;  // of slices that arrived, and are still to be reported
+  // Regions that peers share. After a round a cancel or deadline is seen: memory that is touched for the first time takes a hundred milliseconds for as
+  // many bytes as otherwise take three.
+  static constexpr std::uint64_t round_bytes = std::uint64_t{32} << 20;
+  static constexpr std::chrono::nanoseconds round_time = std::chrono::milliseconds(4), unbegun = std::chrono::nanoseconds::max();
+  static constexpr std::uint64_t turn_bytes = std::uint64_t{4} << 20;  // of one batch, before the next has its turn
+  struct direct_share {                                                // of a round, that one batch takes
+    bool begun = false, streaming = false, moved = false;
+    std::uint64_t left = round_bytes;  // of its turn
+    std::size_t count = 0;             // of slices that arrived, and are still to be reported
     std::uint64_t bytes = 0;
   };
-  static constexpr std::uint64_t round_bytes = std::uint64_t{32} << 20;   // some milliseconds, after which a cancel or deadline is seen
   static constexpr std::uint64_t clock_bytes = std::uint64_t{256} << 10;  // some 20 µs, after which the clock is read anew
   // A batch that is larger than what the caches keep bypasses them, in slices that are long enough to gain by it.
   static constexpr std::uint64_t streaming_batch = std::uint64_t{16} << 20;
   static constexpr std::uint64_t streaming_slice = std::uint64_t{16} << 10;
   [[nodiscard]] std::size_t copy_shared(ucx_wire& wire, batch& slices, std::size_t first, std::size_t end, direct_share& share) noexcept;
+  void watch_round(const batch& slices) noexcept;
   [[nodiscard]] bool owner_lives(ucx_wire& wire, const batch& slices) noexcept;
   void revoke_all() noexcept;
 
@@ -208,9 +213,10 @@ class ucx_driver final : public driver {
   std::vector<ucx_incoming*> free_incoming_;
   std::chrono::nanoseconds now_{0}, looked_{0};
   std::uint64_t round_left_ = round_bytes;  // of what all batches together may copy before progress is next called
-  std::uint64_t unclocked_ = 0;             // bytes copied since now_ was read
-  int busy_rounds_ = 0;                     // of progress since then
-  bool look_ = false;                       // something is to be looked after at once
+  std::chrono::nanoseconds round_began_ = unbegun;
+  std::uint64_t unclocked_ = 0;  // bytes copied since now_ was read
+  int busy_rounds_ = 0;          // of progress since then
+  bool look_ = false;            // something is to be looked after at once
   mutable std::mutex refusals_mutex_;
   ucx_refusals refusals_;
   mutable event_set event_set_;

@@ -62,7 +62,14 @@ inline bool ucx_driver::owner_lives(ucx_wire& wire, const batch& slices) noexcep
   return false;
 }
 
-/// Copies slices from `first` on, up to `end` or one of another region, as far as the bytes of the round go; returns how many are done with.
+/// Ends the round when it has taken its time.
+inline void ucx_driver::watch_round(const batch& slices) noexcept {
+  read_clock();
+  if (round_began_ == unbegun) round_began_ = now_;
+  if (now_ - std::max(round_began_, slices.submitted()) >= round_time) round_left_ = 0;
+}
+
+/// Copies slices from `first` on, up to `end` or one of another region, as far as the round and the batch's turn go; returns how many are done with.
 ///
 /// A slice counts as arrived when its region was still registered after it was copied.
 inline std::size_t ucx_driver::copy_shared(ucx_wire& wire, batch& slices, std::size_t first, std::size_t end, direct_share& share) noexcept {
@@ -76,25 +83,28 @@ inline std::size_t ucx_driver::copy_shared(ucx_wire& wire, batch& slices, std::s
   std::size_t next = first;
   std::uint64_t bytes = 0;
   auto state = view.state();
-  while (state == shared_head::condition::live && next < end && round_left_ != 0) {
+  while (state == shared_head::condition::live && next < end && round_left_ != 0 && share.left != 0) {
     const slice& each = slices.raw(next);
     if (each.local != handles.local || each.remote != handles.remote) break;
-    // What an earlier round has copied of a slice that is larger than a round.
-    const std::uint64_t before = next == first ? std::exchange(token.user_number, 0) : 0;
-    const std::uint64_t size = std::min(each.size - before, round_left_);
+    const std::uint64_t before = std::exchange(token.user_number, 0);  // copied of this slice already
+    const std::uint64_t size = std::min({each.size - before, round_left_, share.left, clock_bytes});
     std::byte* const here = local + each.local_offset + before;
     std::byte* const there = remote + each.remote_offset + before;
     const auto mode = share.streaming && each.size >= streaming_slice ? copy_mode::streaming : copy_mode::cached;
     copy_bytes(put ? there : here, put ? here : there, static_cast<std::size_t>(size), mode);
     round_left_ -= size;
+    share.left -= size;
+    share.moved = true;
     unclocked_ += size;
+    if (unclocked_ >= clock_bytes) watch_round(slices);
     if (before + size < each.size) {
       token.user_number = before + size;
-      break;
+      continue;
     }
     bytes += each.size;
     ++next;
   }
+  if (bytes > clock_bytes) unclocked_ = bytes;  // what comes after it looks at the clock anew
   state = view.state();
   if (state == shared_head::condition::live) {
     share.count += next - first;

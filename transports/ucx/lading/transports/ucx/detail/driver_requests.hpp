@@ -113,15 +113,19 @@ inline std::size_t ucx_driver::post(batch& slices, std::size_t first) noexcept {
   while (next < end && wire->usable()) {
     const posted_slice front = slices[next];
     if (static_cast<const ucx_remote&>(*front.remote.key).shared) {
-      if (round_left_ == 0) break;
+      if (round_left_ == 0 || share.left == 0) {
+        slices.again(share.moved);
+        break;
+      }
       if (!share.begun) {
         if (!owner_lives(*wire, slices)) break;
         share.begun = true;
         share.streaming = slices.total_bytes() >= streaming_batch;
+        if (slices.durable()) share.left = turn_bytes;  // progress has it, and may have others
       }
       const std::size_t copied = copy_shared(*wire, slices, next, end, share);
       next += copied;
-      if (copied == 0) break;
+      if (copied == 0 && round_left_ != 0 && share.left != 0) break;
       continue;
     }
     if (wire->bytes_out >= options_.window_bytes) break;
@@ -166,7 +170,6 @@ inline std::size_t ucx_driver::post(batch& slices, std::size_t first) noexcept {
     next += slot->count;
     send_request(*slot, head, payload, alone ? 0u : static_cast<unsigned>(UCP_AM_SEND_FLAG_EAGER));  // may end the operation with its last slice
   }
-  if (next < end && round_left_ == 0) host_->incoming()->awake.signal();  // the next round has something to copy, though nothing will come in
   if (share.count != 0) token.succeeded(share.count, share.bytes);
   return next - first;
 }

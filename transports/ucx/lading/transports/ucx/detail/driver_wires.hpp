@@ -244,6 +244,7 @@ inline std::size_t ucx_driver::progress() noexcept {
   constexpr int turns = 8;             // UCX takes a few messages at a time, and a rendezvous several turns: one round of the endpoint for them all
   constexpr int unclocked_rounds = 8;  // that find work; reading the clock costs as much as many a message
   round_left_ = round_bytes;
+  round_began_ = unbegun;
   std::size_t happened = 0;
   for (int turn = 0; turn < turns; ++turn) {
     const std::size_t more = worker_.progress();
