@@ -51,10 +51,17 @@ void check(const arguments& given) {
   const bool cargo = !given.files.empty() || given.generate || given.soak;
   if (given.loopback() && (!given.listen.empty() || !given.to.empty()))
     throw problem("--transport loopback stays in one process: leave out --listen and --to, or choose another transport");
+  if (given.loopback() && (!given.lanes.empty() || !given.device.empty()))
+    throw problem("--transport loopback uses no network: leave out --lanes and --device, or choose another transport");
+  if (given.transport != "ucx" && !given.lanes.empty()) throw problem("--lanes is for ucx: leave it out, or choose --transport ucx");
   if (!given.loopback() && given.listen.empty() && given.to.empty())
     throw problem("pass --listen PORT to receive, --to HOST:PORT to send, or --transport loopback for both in one process");
   if (!given.listen.empty() && cargo) throw problem("--listen receives: pass files, --generate and --soak to the sender");
   if (given.listen.empty() && !cargo) throw problem("there is nothing to send: name files, or pass --generate");
+  if (!given.to.empty() && (!given.into.empty() || given.force)) throw problem("--into and --force are for who receives: pass them to the receiver");
+  if (given.force && given.into.empty()) throw problem("--force replaces files: pass --into DIR as well, or leave it out");
+  if (given.loopback() && given.files.empty() && !given.into.empty())
+    throw problem("generated values are compared and not written: leave out --into, or name files");
   if (given.loopback() && !given.files.empty() && given.into.empty()) throw problem("pass --into DIR: where are the files to be written?");
 }
 

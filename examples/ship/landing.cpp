@@ -39,14 +39,34 @@ landing::landing(const folder& into, std::string name, std::uint64_t size, bool 
   struct stat about {};
   if (!replace_ && ::fstatat(into_.fd(), name_.c_str(), &about, AT_SYMLINK_NOFOLLOW) == 0)
     throw problem(where() + ": exists, and is not replaced: pass --force to the receiver, or another --into");
-  std::random_device random;
-  for (int attempt = 0; attempt < 100 && !file_; ++attempt) {
-    std::string candidate = support::format(".ship-%08x", static_cast<unsigned>(random()));
+  create();
+  if (!file_) throw problem(where() + ": cannot be written: " + why(errno));
+}
+
+static std::string some_name() {
+  static std::random_device random;
+  return support::format(".ship-%08x", static_cast<unsigned>(random()));
+}
+
+void landing::create() {
+#if defined(O_TMPFILE)
+  if (::access("/proc/self/fd", X_OK) == 0)  // by which it gets a name
+    file_ = descriptor(::openat(into_.fd(), ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666));
+  if (file_) return;
+#endif
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    std::string candidate = some_name();
     file_ = descriptor(::openat(into_.fd(), candidate.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
     if (file_) temporary_ = std::move(candidate);
-    if (!file_ && errno != EEXIST) break;
+    if (file_ || errno != EEXIST) return;
   }
-  if (!file_) throw problem(where() + ": cannot be written: " + why(errno));
+}
+
+int landing::link(const std::string& name) const {
+  const std::string unnamed = "/proc/self/fd/" + std::to_string(file_.get());
+  const int linked = temporary_.empty() ? ::linkat(AT_FDCWD, unnamed.c_str(), into_.fd(), name.c_str(), AT_SYMLINK_FOLLOW)
+                                        : ::linkat(into_.fd(), temporary_.c_str(), into_.fd(), name.c_str(), 0);
+  return linked == 0 ? 0 : errno;
 }
 
 landing::~landing() {
@@ -68,12 +88,17 @@ void landing::finish() {
   if (written_ != size_) throw problem(where() + ": is not whole");
   int code = 0;
   if (replace_) {
-    if (::renameat(into_.fd(), temporary_.c_str(), into_.fd(), name_.c_str()) != 0) code = errno;
+    for (int attempt = 0; attempt < 100 && temporary_.empty(); ++attempt) {  // only what has a name can take another's
+      std::string candidate = some_name();
+      code = link(candidate);
+      if (code == 0) temporary_ = std::move(candidate);
+      if (code != EEXIST) break;
+    }
+    if (code == 0 && ::renameat(into_.fd(), temporary_.c_str(), into_.fd(), name_.c_str()) != 0) code = errno;
   } else {
-    // A second name, which is refused where it exists; the first one goes with this object.
-    if (::linkat(into_.fd(), temporary_.c_str(), into_.fd(), name_.c_str(), 0) != 0) code = errno;
+    code = link(name_);  // the first name, where it has one, goes with this object
 #if defined(RENAME_NOREPLACE)
-    if (code == EPERM || code == EOPNOTSUPP)  // a file system without links
+    if (!temporary_.empty() && (code == EPERM || code == EOPNOTSUPP))  // a file system without links
       code = ::renameat2(into_.fd(), temporary_.c_str(), into_.fd(), name_.c_str(), RENAME_NOREPLACE) != 0 ? errno : 0;
 #endif
   }

@@ -24,9 +24,9 @@ class folder {
   descriptor fd_;
 };
 
-/// A file on its way into a folder: under a temporary name, until it is whole. Ended before that, it leaves nothing.
+/// A file on its way into a folder: without a name, until it is whole. Ended before that, even by being killed, it leaves nothing.
 ///
-/// Only a process that is killed leaves its temporary file, ".ship-" and a number.
+/// Where the file system has no files without a name, it is called ".ship-" and a number until then; a process that is killed leaves that.
 class landing {
  public:
   /// Throws a problem where `name` is not a plain one, or exists and must not be replaced.
@@ -44,10 +44,13 @@ class landing {
   void finish();
 
  private:
+  void create();
+  /// Gives it this name as well, which is refused where it exists; returns an errno.
+  [[nodiscard]] int link(const std::string& name) const;
   [[nodiscard]] std::string where() const { return into_.path() + '/' + name_; }
 
   const folder& into_;
-  std::string name_, temporary_;
+  std::string name_, temporary_;  // the latter empty where it has no name
   descriptor file_;
   std::uint64_t size_, written_ = 0;
   bool replace_;

@@ -6,6 +6,11 @@
 #include <limits>
 #include <optional>
 
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <csignal>
+
 #include <gmock/gmock.h>
 
 #include <support/problem.hpp>
@@ -156,6 +161,26 @@ TEST(ship_landing, is_whole_or_nothing) {
   }
   EXPECT_FALSE(fs::exists(room / "elsewhere")) << "a link was followed";
   EXPECT_EQ(read_file(room / "into/link"), "3");
+}
+
+TEST(ship_landing, of_a_process_that_is_killed_leaves_nothing) {
+  const scratch room;
+  const std::string path = room.folder("into").string();
+  const int probe = ::open(path.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+  if (probe < 0) GTEST_SKIP() << "this file system has no files without a name";
+  ::close(probe);
+  const ::pid_t child = ::fork();
+  if (child == 0) {
+    const ship::folder into(path);
+    ship::landing one(into, "a", 100, false), two(into, "b", 100, true);
+    const std::string text = "some of it";
+    one.append(std::as_bytes(std::span(text)));
+    ::raise(SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status));
+  EXPECT_THAT(names_in(path), IsEmpty());
 }
 
 ship::hello hello_for_files(std::uint64_t files, std::uint64_t bytes) {

@@ -105,6 +105,15 @@ class process {
     return -1;
   }
 
+  /// Whether it has a file in this folder open, with or without a name.
+  [[nodiscard]] bool has_open_in(const fs::path& folder) const {
+    std::error_code ignored;
+    for (fs::directory_iterator each("/proc/" + std::to_string(pid_) + "/fd", ignored), last; each != last; each.increment(ignored)) {
+      if (fs::read_symlink(each->path(), ignored).string().starts_with(folder.string() + '/')) return true;
+    }
+    return false;
+  }
+
   [[nodiscard]] std::string out() const { return read_file(out_); }
   [[nodiscard]] std::string err() const { return read_file(err_); }
 

@@ -332,6 +332,14 @@ TEST(ship, what_cannot_be_done_is_told_in_one_line) {
       {{"--listen", "0", file}, "pass files, --generate and --soak to the sender"},
       {{}, "pass --listen PORT to receive"},
       {{"--transport", "loopback", "--listen", "0"}, "loopback stays in one process"},
+      {{"--transport", "loopback", "--to", "1", "--generate"}, "loopback stays in one process: leave out --listen and --to"},
+      {{"--transport", "loopback", "--generate", "--lanes", "tcp"}, "leave out --lanes and --device"},
+      {{"--transport", "loopback", "--generate", "--device", "eth0"}, "leave out --lanes and --device"},
+      {{"--transport", "loopback", "--generate", "--into", room.folder("into").string()}, "leave out --into"},
+      {{"--transport", "loopback", "--generate", "--force"}, "pass --into DIR as well"},
+      {{"--to", free_place, "--into", room.folder("into").string(), file}, "pass them to the receiver"},
+      {{"--to", free_place, "--force", file}, "pass them to the receiver"},
+      {{"--listen", "0", "--force"}, "pass --into DIR as well"},
       {{"--transport", "pigeon", "--listen", "0"}, "built without the transport pigeon"},
       {{"--transport", "loopback", file}, "pass --into DIR"},
       {{"--transport", "loopback", "--into", room.folder("into").string(), file, (room / "other/file").string()}, "another file has the same name"},
@@ -409,8 +417,8 @@ TEST(ship, a_sender_that_dies_within_a_file_leaves_none) {
   if (ship::folder(into.string()).free_bytes() < std::uint64_t{9} << 30) GTEST_SKIP() << "needs 9 GiB of free disk to promise";
   process receiver(room, "receiver", {"--listen", "0", "--into", into.string()});
   process sender(room, "sender", {"--to", receiver.place(), "--slot", "256kb", file.string()});
-  for (int i = 0; i < 5'000 && names_in(into).empty(); ++i) std::this_thread::sleep_for(1ms);
-  ASSERT_EQ(names_in(into).size(), 1u) << "nothing has begun to arrive";
+  for (int i = 0; i < 5'000 && !receiver.has_open_in(into); ++i) std::this_thread::sleep_for(1ms);
+  ASSERT_TRUE(receiver.has_open_in(into)) << "nothing has begun to arrive";
   sender.signal(SIGKILL);
   EXPECT_EQ(receiver.wait(10s), 1);
   EXPECT_TRUE(is_one_line(receiver.complaint())) << receiver.err();
