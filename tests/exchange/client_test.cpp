@@ -58,6 +58,44 @@ TEST(store_client_deadlines, an_attempt_may_take_less_than_a_millisecond) {
   EXPECT_TRUE(one->put_batch(keys, values)[0].has_value());
 }
 
+TEST(store_client, goes_on_with_fewer_slots_where_another_server_allows_no_more) {
+  const auto hangs = server_type::create(loopback::create().value()).value();
+  const auto other = server_type::create(loopback::create().value(), {.slots_per_client = 1}).value();
+  const store_service<server_type> serving(*other);
+  auto first = std::make_unique<store_service<server_type>>(*hangs);
+  const auto one = client_type::connect(loopback::create().value(), hangs->address(), {.channel = {.attempt_time = 50ms}, .deadline = 20s}).value();
+  first.reset();
+  std::vector<std::thread> calls;
+  std::vector<result<bool>> there(4, result<bool>(true));
+  for (auto& each : there) calls.emplace_back([&] { each = one->exists_batch(keys)[0]; });
+  std::this_thread::sleep_for(100ms);  // all are under way
+  EXPECT_TRUE(one->reconnect(other->address()).has_value());
+  for (auto& each : calls) each.join();
+  for (const auto& each : there) {
+    ASSERT_TRUE(each.has_value()) << each.error().message();
+    EXPECT_FALSE(*each);
+  }
+}
+
+TEST(store_client, gives_its_leases_back_however_few_slots_there_are) {
+  const auto server = server_type::create(loopback::create().value(), {.lease_time = 1h}).value();
+  const store_service<server_type> serving(*server);
+  for (const std::size_t slots : {1u, 2u}) {
+    const auto one = client_type::connect(loopback::create().value(), server->address(), {.channel = {.slots = slots}}).value();
+    for (const auto& each : one->put_batch(keys, values, {.mode = put_mode::replace})) ASSERT_TRUE(each.has_value());
+    std::vector<std::thread> readers;
+    for (int i = 0; i < 4; ++i) {
+      readers.emplace_back([&] {
+        for (int round = 0; round < 25; ++round) EXPECT_TRUE(one->get_batch<std::vector<std::byte>>(keys)[0].has_value());
+      });
+    }
+    for (auto& each : readers) each.join();
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    while (server->stats().leased != 0 && std::chrono::steady_clock::now() < until) EXPECT_TRUE(one->exists_batch(keys)[0].has_value());
+    EXPECT_EQ(server->stats().leased, 0u) << slots << " slots";
+  }
+}
+
 /// Says in the answers of its server that all values are so large.
 struct liar : loopback {
   liar() : loopback(loopback::create().value()) {}

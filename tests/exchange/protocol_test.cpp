@@ -273,9 +273,29 @@ TEST_F(hostile_clients, bytes_that_are_no_request_are_not_answered_and_do_no_har
 }
 
 TEST_F(hostile_clients, another_s_lease_is_not_theirs_to_release) {
-  hostile one(*server);
-  ASSERT_TRUE(one.enter());
-  EXPECT_TRUE(one.ask(protocol::kind::release, protocol::release_request{12345}));
+  hostile reader(*server), other(*server);  // which says that it is the same
+  ASSERT_TRUE(reader.enter() && other.enter());
+  const auto descriptor = reader.descriptor();
+  protocol::put_request request;
+  request.regions.push_back(descriptor);
+  request.entries.push_back({"key", {.size = 10, .checksum = checksum_of(reader.memory().data(), 10)}, {{0, 0, 10}}});
+  ASSERT_TRUE(reader.ask(protocol::kind::put, request));
+  const auto find = [&] {
+    EXPECT_TRUE(reader.ask(protocol::kind::find, protocol::keys_request{{"key"}}));
+    const auto found = reader.answer<protocol::find_answer>();
+    EXPECT_EQ(found.entries.at(0).code, 0);
+    return found.lease;
+  };
+  const std::uint64_t first = find(), second = find(), third = find();
+  EXPECT_TRUE(other.ask(protocol::kind::release, protocol::release_request{{first, second, third}}));
+  EXPECT_EQ(server->stats().leased, 1u);
+  EXPECT_TRUE(reader.ask(protocol::kind::release, protocol::release_request{{first, 12345, third}}));
+  EXPECT_EQ(server->stats().leased, 1u) << "one lease of it is left";
+  static_cast<void>(other.ask(protocol::kind::goodbye, protocol::nothing{}));
+  EXPECT_EQ(server->stats().leased, 1u);
+  EXPECT_EQ(server->stats().clients, 1u);
+  static_cast<void>(reader.ask(protocol::kind::goodbye, protocol::nothing{}));
+  EXPECT_EQ(server->stats().leased, 0u) << "who says goodbye reads no more";
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -111,6 +112,52 @@ TEST_F(stores, a_server_that_does_not_answer_is_not_waited_for_past_the_deadline
   EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);
   server = std::move(kept);
   EXPECT_EQ(count_ok(one->put_batch(keys(3), std::vector<tensor>(3, numbers(100, 0)), {.mode = put_mode::replace})), 3u) << "and served when it does";
+}
+
+TEST_F(stores, larger_slots_and_keys_than_the_server_s_are_told_by_both_sizes) {
+  serve({.memory = small_slabs, .max_slot = 32 << 10, .max_key = 100});
+  auto how = quiet();
+  how.channel.slot_size = 64 << 10;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto refused = client_type::connect(loopback::create().value(), server->address(), how);
+  EXPECT_EQ(refused.error(), errc::invalid_argument);
+  EXPECT_EQ(refused.error().details().needed, 64u << 10);
+  EXPECT_EQ(refused.error().details().available, 32u << 10);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, how.channel.connect_time) << "at once";
+  how.channel.slot_size = 32 << 10;
+  auto one = client_type::connect(loopback::create().value(), server->address(), how).value();
+  const std::vector<std::string> names{"a", std::string(101, 'b'), std::string(100, 'c'), std::string(100'000, 'd')};
+  const auto check = [&](const auto& results) {
+    for (const std::size_t i : {1u, 3u}) {
+      ASSERT_EQ(results[i].error(), errc::invalid_argument);
+      EXPECT_EQ(results[i].error().details().needed, names[i].size());
+      EXPECT_EQ(results[i].error().details().available, 100u);
+      EXPECT_EQ(results[i].error().details().item, i);
+    }
+    EXPECT_TRUE(results[0].has_value() && results[2].has_value());
+  };
+  check(one->put_batch(names, std::vector<tensor>(4, numbers(5, 1))));
+  check(one->exists_batch(names));
+  check(one->get_batch<tensor>(names));
+  check(one->view_batch<tensor>(names));
+  std::vector<std::byte> memory(20);
+  check(one->get_batch_into(names, std::vector<bytes_span>(4, memory)));
+  check(one->remove_batch(names));
+  serve({.memory = small_slabs, .max_slot = 32 << 10, .max_key = 101});
+  ASSERT_TRUE(one->reconnect(server->address()).has_value());
+  EXPECT_TRUE(one->put_batch(std::vector<std::string>{names[1]}, std::vector<tensor>{numbers(5, 1)})[0].has_value()) << "another server's limit";
+}
+
+TEST_F(stores, a_release_that_the_server_did_not_see_is_told_again) {
+  serve({.memory = small_slabs, .lease_time = 1h});
+  auto one = client();
+  ASSERT_TRUE(one->put_batch(keys(1), std::vector<tensor>{numbers(5, 1)})[0].has_value());
+  ASSERT_TRUE(one->get_batch<tensor>(keys(1))[0].has_value());
+  EXPECT_EQ(server->stats().leased, 1u);
+  std::this_thread::sleep_for(60ms);  // the slot is used again
+  ASSERT_TRUE(one->exists_batch(keys(1))[0].has_value());
+  for (int i = 0; i < 10; ++i) server->progress();
+  EXPECT_EQ(server->stats().leased, 0u);
 }
 
 TEST_F(stores, a_full_store_says_so_and_forgets_nothing) {
@@ -393,7 +440,7 @@ struct kept_puts : ::testing::Test {
     const std::uint64_t before = server->transport_used().metrics().quarantined;
     told.keep = told.hold = true;
     const std::vector<bytes_span> values{never_sent};
-    EXPECT_EQ(one.put_batch(std::vector<std::string>{key}, values, {.deadline = 60ms})[0].error(), errc::timed_out);
+    EXPECT_EQ(one.put_batch(std::vector<std::string>{key}, values, {.deadline = 50ms})[0].error(), errc::timed_out);
     const auto until = std::chrono::steady_clock::now() + 10s;
     while (server->transport_used().metrics().quarantined == before && std::chrono::steady_clock::now() < until) server->progress();
     told.keep = false;
@@ -404,7 +451,7 @@ struct kept_puts : ::testing::Test {
   std::vector<registration> registered;
   std::unique_ptr<server_type> server =
       server_type::create(endpoint::create(std::make_unique<keeps_gets>(told), {.drain_limit = 1ms}).value(),
-                          {.memory = {.capacity = 4 << 20, .slab_size = 4 << 20}, .evict = eviction::lru, .transfer_time = 20ms})
+                          {.memory = {.capacity = 4 << 20, .slab_size = 4 << 20}, .evict = eviction::lru, .transfer_time = 100ms})
           .value();
 };
 
@@ -429,6 +476,8 @@ TEST_F(kept_puts, one_client_that_hangs_takes_the_store_from_no_other) {
   EXPECT_EQ(whole, server->stats().values) << "and are written over nobody's";
   EXPECT_GT(whole, 30u);
   for (const auto& each : good->remove_batch(keys(40))) EXPECT_TRUE(each || each.error() == errc::not_found);
+  for (int i = 0; i < 20; ++i) server->progress();
+  EXPECT_EQ(server->stats().leased, 0u);
   EXPECT_EQ(server->stats().free, after.capacity) << "all has come back";
   EXPECT_TRUE(put(*bad, "bad", values[7]).has_value());
 }

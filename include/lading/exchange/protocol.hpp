@@ -39,6 +39,8 @@ enum class kind : std::uint16_t { hello = 1, put, find, exists, remove, release,
 struct store_address {
   std::vector<std::byte> endpoint;  ///< address of its endpoint
   std::vector<std::byte> lobby;     ///< descriptor of where a hello is put
+  std::uint32_t max_slot = 0;       ///< bytes that a client's slots may have; it does not answer who asks for more
+  std::uint32_t max_key = 0;        ///< bytes
 };
 
 /// Which request a notification announces: its kind, slot and the low half of its sequence number.
@@ -109,7 +111,7 @@ struct find_answer {
   std::vector<found> entries;  ///< of the first keys; the client asks again for those that did not fit
 };
 struct release_request {
-  std::uint64_t lease = 0;
+  std::vector<std::uint64_t> leases;
 };
 struct nothing {
   std::uint8_t zero = 0;

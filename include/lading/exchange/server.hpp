@@ -111,6 +111,7 @@ class store_server {
                                         detail::mailroom_limits{.clients = options_.max_clients,
                                                                 .slots = options_.slots_per_client,
                                                                 .slot_size = options_.max_slot,
+                                                                .key = options_.max_key,
                                                                 .patience = options_.lease_time,
                                                                 .connect_time = options_.connect_time,
                                                                 .send_time = options_.transfer_time,
@@ -151,11 +152,11 @@ class store_server {
         });
       case protocol::kind::release:
         return decoded(std::type_identity<protocol::release_request>{}, [&](const auto& request) {
-          leases_.release(client->client, request.lease);
+          for (const std::uint64_t lease : request.leases) leases_.release(client->endpoint, lease);
           mail_->answer(*client, slot, message.head.kind, protocol::nothing{});
         });
       case protocol::kind::stats: return mail_->answer(*client, slot, message.head.kind, stats_now());
-      case protocol::kind::goodbye: return mail_->forget(client_ptr(client));
+      case protocol::kind::goodbye: leases_.release_all(client->endpoint); return mail_->forget(client_ptr(client));
       case protocol::kind::hello: mail_type::ignore(*client, slot);  // belongs into the lobby
     }
   }
@@ -223,7 +224,7 @@ class store_server {
       if (value != nullptr && value->meta.size != 0) found.push_back(value);
     }
     for (const std::uint32_t each : slabs) answer.regions.push_back(pool_->descriptor_of(each));
-    if (!found.empty()) answer.lease = leases_.add(client->client, std::move(found));
+    if (!found.empty()) answer.lease = leases_.add(client->endpoint, std::move(found));
     mail_->answer(*client, slot, protocol::kind::find, answer);
   }
 

@@ -7,10 +7,12 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include <lading/core/config.hpp>
 #include <lading/exchange/detail/lanes.hpp>
@@ -34,13 +36,14 @@ class channel {
   channel(const channel&) = delete;
   channel& operator=(const channel&) = delete;
   ~channel() {
-    if (lanes_.any_allowed() && connected_.load()) {
-      const auto until = clock::now() + std::chrono::milliseconds(100);
-      if (const auto free = lanes_.acquire(until); free != nullptr) {
-        static_cast<void>(post(*free, protocol::kind::goodbye, protocol::nothing{}, until));
-        while (lanes_.is_sending(*free) && clock::now() < until) lanes_.pump();
-      }
+#if LADING_HAS_EXCEPTIONS
+    try {
+      say_goodbye();
+    } catch (...) {  // it is only a courtesy; the server forgets who is silent
     }
+#else
+    say_goodbye();
+#endif
     if (const peer_id last = peer_.load(); last != peer_id{}) transport_.disconnect(last);
   }
 
@@ -50,9 +53,15 @@ class channel {
   [[nodiscard]] result<void> connect(bytes_view address, clock::time_point until) {
     auto said = protocol::read_address(address);
     if (!said) return fail(said.error());
+    if (options_.slot_size > said->max_slot) {
+      return fail(errc::invalid_argument, {.needed = options_.slot_size,
+                                           .available = said->max_slot,
+                                           .what = "channel_options::slot_size is above store_server_options::max_slot of this server"});
+    }
     {
       const auto held = lock_connection(until);
       if (!held) return busy_connecting();
+      longest_key_.store(std::min<std::size_t>(said->max_key, protocol::longest_key));
       address_ = std::move(*said);
       connected_.store(false);
     }
@@ -69,24 +78,32 @@ class channel {
       {
         const stage_timer timer(submitter_.meter(), stage::queue);
         if (auto ready = ensure_connected(until); !ready) return ready;
-        mine = lanes_.acquire(until);
+        mine = acquire(until);
       }
-      if (mine == nullptr) return fail(errc::timed_out, {.what = "all request slots were taken all the time"});
-      auto answered = ask(*mine, what, body, until);
-      if (!answered) return answered;
-      const auto answer = decode_from<Answer>(bytes_view(mine->answer.body()));
-      return answer ? use(*answer) : result<void>(fail(answer.error()));
+      if (mine == nullptr) return all_taken();
+      auto answered = ask(mine, what, body, until);
+      if (answered) {
+        const auto answer = decode_from<Answer>(bytes_view(mine->answer.body()));
+        answered = answer ? use(*answer) : result<void>(fail(answer.error()));
+      }
+      tell_of_releases(std::move(mine), until);
+      return answered;
     }
     LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory, {.what = "there is no memory for the request or its answer"}))
   }
 
-  /// Sends a request without caring for the answer, where there is a free slot at once.
-  template <class Body>
-  void tell(protocol::kind what, const Body& body) {
-    const auto now = clock::now();
-    const auto free = connected_.load() ? lanes_.acquire(now) : nullptr;
-    if (free == nullptr) return;
-    if (post(*free, what, body, later(now, options_.attempt_time))) free->told_until = later(now, options_.attempt_time);
+  /// A lease is no longer needed. The server is told at once where a slot is free, else by the next call that ends, and again until it has answered.
+  void release(std::uint64_t lease) {
+    {
+      const std::lock_guard held(releasing_);
+      if (released_.size() < most_released) released_.push_back(lease);
+    }
+    const auto until = later(clock::now(), std::min<std::chrono::nanoseconds>(options_.attempt_time, release_time));
+    for (unsigned idle = 0; connected_.load() && any_released(); lanes_.step(idle)) {
+      const auto now = clock::now();
+      if (held_lane free = acquire(now); free != nullptr) return tell_of_releases(std::move(free), until);
+      if (now >= until) return;
+    }
   }
 
   /// A region of the server's by its descriptor, imported once for each connection.
@@ -107,6 +124,8 @@ class channel {
   [[nodiscard]] bool pause(backoff& pauses, clock::time_point until) { return lanes_.pause(pauses, until); }
   [[nodiscard]] backoff new_backoff() const noexcept { return lanes_.new_backoff(); }
   [[nodiscard]] std::size_t room() const noexcept { return lanes_.room(); }
+  /// Bytes that a key may have at this server.
+  [[nodiscard]] std::size_t longest_key() const noexcept { return longest_key_.load(); }
   [[nodiscard]] std::chrono::nanoseconds attempt_time(std::uint64_t bytes, clock::time_point until) const noexcept {
     return lanes_.attempt_time(bytes, until);
   }
@@ -127,7 +146,70 @@ class channel {
 
  private:
   using lane = typename lanes<Transport>::lane;
+  using held_lane = typename lanes<Transport>::held_lane;
   static constexpr std::size_t most_imports = 65'536;
+  static constexpr std::size_t most_released = 65'536;  // beyond that they end by themselves
+  static constexpr auto release_time = std::chrono::milliseconds(10);
+
+  [[nodiscard]] static result<void> all_taken() { return fail(errc::timed_out, {.what = "all request slots were taken all the time"}); }
+
+  /// A slot; null where none became free in time.
+  [[nodiscard]] held_lane acquire(clock::time_point until) {
+    held_lane mine = lanes_.acquire(until);
+    if (mine != nullptr && !mine->released.empty()) {
+      if (!lanes_.is_answered(*mine)) put_back(mine->released);
+      mine->released.clear();
+    }
+    return mine;
+  }
+
+  [[nodiscard]] bool any_released() {
+    const std::lock_guard held(releasing_);
+    return !released_.empty();
+  }
+  void put_back(std::span<const std::uint64_t> leases) {
+    const std::lock_guard held(releasing_);
+    if (released_.size() < most_released) released_.insert(released_.end(), leases.begin(), leases.end());
+  }
+  /// Tells the server of the leases that are no longer needed, by a slot that is not needed any more.
+  void tell_of_releases(held_lane mine, clock::time_point until) {
+    LADING_TRY {
+      while (mine != nullptr && any_released()) {
+        lanes_.settle(*mine, until);
+        if (lanes_.is_sending(*mine) || !tell_by(*mine, until)) break;
+        mine.reset();
+        mine = acquire(clock::now());  // for those that others have added since, and could not tell of
+      }
+    }
+    LADING_CATCH_BAD_ALLOC(static_cast<void>(0))  // they are told of later, or end by themselves
+  }
+  [[nodiscard]] bool tell_by(lane& mine, clock::time_point until) {
+    protocol::release_request request;
+    {
+      const std::lock_guard held(releasing_);
+      const std::size_t count = std::min(released_.size(), (lanes_.room() - 64) / sizeof(std::uint64_t));
+      request.leases.assign(released_.end() - static_cast<std::ptrdiff_t>(count), released_.end());
+      mine.released = request.leases;
+      released_.resize(released_.size() - count);
+    }
+    const auto patience = later(clock::now(), options_.attempt_time);
+    if (post(mine, protocol::kind::release, request, std::max(until, patience))) {
+      mine.told_until = patience;
+      return true;
+    }
+    put_back(mine.released);
+    mine.released.clear();
+    return false;
+  }
+
+  void say_goodbye() {
+    if (!lanes_.any_allowed() || !connected_.load()) return;
+    const auto until = clock::now() + std::chrono::milliseconds(100);
+    const held_lane free = lanes_.acquire(until);
+    if (free == nullptr) return;
+    static_cast<void>(post(*free, protocol::kind::goodbye, protocol::nothing{}, until));
+    while (lanes_.is_sending(*free) && clock::now() < until) lanes_.pump();
+  }
 
   /// Writes a request into its slot and sends it once.
   template <class Body>
@@ -141,24 +223,32 @@ class channel {
     const std::lock_guard held(connecting_);
     mine.connection = connection_.load();
     if (!connected_.load()) return fail(errc::peer_lost);
+    if (!lanes_.is_allowed(mine)) return fail(errc::would_block, {.what = "the server that there is now allows fewer slots"});
     return lanes_.send(mine, peer_, requests_, time);
   }
 
   template <class Body>
-  [[nodiscard]] result<void> ask(lane& mine, protocol::kind what, const Body& body, clock::time_point until) {
+  [[nodiscard]] result<void> ask(held_lane& mine, protocol::kind what, const Body& body, clock::time_point until) {
     backoff pauses = new_backoff();
     unsigned doubts = 0;
-    result<void> sent = post(mine, what, body, until);
+    result<void> sent = post(*mine, what, body, until);
     for (;;) {
-      if (sent) sent = lanes_.await(mine, what, peer_, until);
+      if (sent) sent = lanes_.await(*mine, what, peer_, until);
       if (sent || (is_doubtful(sent.error().code()) && ++doubts >= most_doubts)) return sent;
       // A server that has forgotten this client has no slots for it.
-      note(sent.error() == errc::not_registered ? errc::peer_lost : sent.error().code(), mine.connection);
-      lanes_.settle(mine, until);
+      note(sent.error() == errc::not_registered ? errc::peer_lost : sent.error().code(), mine->connection);
+      lanes_.settle(*mine, until);
       if (!is_transient(sent.error().code()) || clock::now() >= until) return sent;
       if (!pause(pauses, until)) return sent;
       if (auto ready = ensure_connected(until); !ready) return ready;
-      sent = lanes_.is_sending(mine) ? result<void>(fail(errc::timed_out)) : send(mine, until);
+      if (!lanes_.is_allowed(*mine)) {
+        mine.reset();
+        mine = acquire(until);
+        if (mine == nullptr) return all_taken();
+        sent = post(*mine, what, body, until);
+      } else {
+        sent = lanes_.is_sending(*mine) ? result<void>(fail(errc::timed_out)) : send(*mine, until);
+      }
     }
   }
 
@@ -252,6 +342,10 @@ class channel {
   std::atomic<peer_id> peer_{};
   std::atomic<bool> connected_{false};
   std::atomic<std::int64_t> transfer_time_{0};
+  std::atomic<std::size_t> longest_key_{0};
+
+  std::mutex releasing_;                 // what follows
+  std::vector<std::uint64_t> released_;  // leases that the server is to be told of
 
   std::mutex connecting_;  // what follows
   protocol::store_address address_;

@@ -46,7 +46,8 @@ class lanes {
     std::atomic<std::uint64_t> announced{0};  // low half of a sequence, and answer_bit
     std::uint64_t sequence = 0, connection = 0;
     std::size_t size = 0;
-    clock::time_point told_until{};  // until then the answer to what was told is waited for, before the slot is used again
+    clock::time_point told_until{};       // until then the answer to what was told is waited for, before the slot is used again
+    std::vector<std::uint64_t> released;  // leases that it told of; until that is answered they may have to be told of again
     transfer sending;
     protocol::message answer;
   };
@@ -79,6 +80,7 @@ class lanes {
   /// The server serves so many, besides that one.
   void allow(std::size_t count) noexcept { usable_.store(count, std::memory_order_release); }
   [[nodiscard]] bool any_allowed() const noexcept { return usable_.load() != 0; }
+  [[nodiscard]] bool is_allowed(const lane& which) const noexcept { return index_of(which) <= usable_.load(std::memory_order_acquire); }
 
   struct release {
     void operator()(lane* mine) const noexcept { mine->taken.store(false, std::memory_order_release); }
@@ -121,13 +123,14 @@ class lanes {
     return put(mine, peer, lobby, place * protocol::lobby_slot, protocol::announcement::tag(place, mine.sequence, true), deadline);
   }
   [[nodiscard]] static bool is_sending(const lane& mine) noexcept { return mine.sending && !mine.sending.ready(); }
+  [[nodiscard]] static bool is_answered(const lane& mine) noexcept { return mine.announced.load(std::memory_order_acquire) == announcement_of(mine); }
 
   /// Waits for the answer to what was sent, but not for ever.
   [[nodiscard]] result<void> await(lane& mine, protocol::kind what, peer_id peer, clock::time_point until) {
     const auto limit = std::min(until, later(clock::now(), options_.attempt_time));
     auto probe = clock::now() + probe_time;
     for (unsigned idle = 0;; step(idle)) {
-      if (mine.announced.load(std::memory_order_acquire) == announcement_of(mine)) {
+      if (is_answered(mine)) {
         auto read = protocol::read_message(slot_of(answers_, mine), mine.answer);
         const protocol::head& head = mine.answer.head;
         if (read && head.sender == client_ && head.sequence == mine.sequence && head.kind == what) return {};
@@ -215,9 +218,8 @@ class lanes {
   }
   /// Whether the transport is done with the slot's bytes, and the server with what nobody waits for.
   [[nodiscard]] static bool is_free(const lane& mine) noexcept {
-    if (is_sending(mine)) return false;
-    return mine.told_until == clock::time_point{} || mine.announced.load(std::memory_order_acquire) == announcement_of(mine) ||
-           clock::now() >= mine.told_until;
+    if (mine.sending && !mine.sending.released()) return false;
+    return mine.told_until == clock::time_point{} || is_answered(mine) || clock::now() >= mine.told_until;
   }
   [[nodiscard]] static std::uint64_t announcement_of(const lane& mine) noexcept { return (mine.sequence & 0xffffffffu) | answer_bit; }
   [[nodiscard]] result<void> put(lane& mine, peer_id peer, remote_region_id target, std::uint64_t offset, std::uint64_t tag,

@@ -15,7 +15,7 @@ namespace lading::detail {
 
 /// Bounds on what a mailroom sets aside for its clients.
 struct mailroom_limits {
-  std::size_t clients, slots, slot_size;
+  std::size_t clients, slots, slot_size, key;
   std::chrono::nanoseconds patience;      // with a client that is silent
   std::chrono::nanoseconds connect_time;  // for reaching one
   std::chrono::nanoseconds send_time;     // for one answer
@@ -43,7 +43,10 @@ class mailroom {
     auto descriptor = transport_.export_region(lobby_);
     if (!endpoint) return fail(endpoint.error());
     if (!descriptor) return fail(descriptor.error());
-    return protocol::write_address({std::move(*endpoint), std::move(*descriptor)});
+    return protocol::write_address({.endpoint = std::move(*endpoint),
+                                    .lobby = std::move(*descriptor),
+                                    .max_slot = static_cast<std::uint32_t>(limits_.slot_size),
+                                    .max_key = static_cast<std::uint32_t>(limits_.key)});
   }
 
   /// Calls serve(client, slot, message) for each request that has arrived and was not done before; returns how many messages there were.

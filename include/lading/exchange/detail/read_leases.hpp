@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <lading/exchange/detail/value_index.hpp>
+#include <lading/transport/identity.hpp>
 #include <lading/transport/time_source.hpp>
 
 namespace lading::detail {
@@ -22,14 +23,18 @@ class read_leases {
 
   explicit read_leases(std::chrono::nanoseconds time) noexcept : time_(time) {}
 
-  /// Returns the lease's number; never 0.
-  [[nodiscard]] std::uint64_t add(std::uint64_t client, std::vector<value_index::value> values) {
-    leases_.emplace(++last_, lease{client, later(clock::now(), time_), std::move(values)});
+  /// Returns the lease's number; never 0, and no other server's: one that comes late to be released there must not end another.
+  [[nodiscard]] std::uint64_t add(std::uint64_t reader, std::vector<value_index::value> values) {
+    if (++last_ == 0) ++last_;
+    leases_.emplace(last_, lease{reader, later(clock::now(), time_), std::move(values)});
     return last_;
   }
-  void release(std::uint64_t client, std::uint64_t number) {
+  void release(std::uint64_t reader, std::uint64_t number) noexcept {
     const auto found = leases_.find(number);
-    if (found != leases_.end() && found->second.client == client) leases_.erase(found);
+    if (found != leases_.end() && found->second.reader == reader) leases_.erase(found);
+  }
+  void release_all(std::uint64_t reader) noexcept {
+    std::erase_if(leases_, [&](const auto& each) { return each.second.reader == reader; });
   }
   /// A reader that takes longer finds another checksum where the memory was used again, and asks once more.
   void expire() {
@@ -52,14 +57,14 @@ class read_leases {
 
  private:
   struct lease {
-    std::uint64_t client = 0;
+    std::uint64_t reader = 0;  // its endpoint
     clock::time_point until{};
     std::vector<value_index::value> values;
   };
 
   std::chrono::nanoseconds time_;
   std::unordered_map<std::uint64_t, lease> leases_;
-  std::uint64_t last_ = 0;
+  std::uint64_t last_ = random_number();
   clock::time_point next_expiry_{};
 };
 

@@ -52,8 +52,12 @@ class store_calls {
   /// Puts values; done(index, result) is called once for each. Memory that the server may still read is quarantined.
   template <class Done>
   void put(std::vector<outgoing_value>& values, put_mode mode, clock::time_point until, Done&& done) {
-    std::vector<std::size_t> pending(values.size());
-    for (std::size_t i = 0; i < values.size(); ++i) pending[i] = i;
+    std::vector<std::size_t> pending;
+    pending.reserve(values.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const outgoing_value& each = values[i];
+      is_too_long(each.key) ? done(each.index, result<void>(fail(too_long(each.key, each.index)))) : pending.push_back(i);
+    }
     backoff pauses = line_.new_backoff();
     while (!pending.empty()) {
       std::vector<std::size_t> again;
@@ -75,7 +79,11 @@ class store_calls {
   /// the value whole and verified, or not at all touched by a reader.
   template <class Place, class Done>
   void get(std::span<const wanted_value> wanted, clock::time_point until, Place&& place, Done&& done) {
-    std::vector<wanted_value> pending(wanted.begin(), wanted.end());
+    std::vector<wanted_value> pending;
+    pending.reserve(wanted.size());
+    for (const wanted_value& each : wanted) {
+      is_too_long(each.key) ? done(each.index, protocol::meta{}, result<void>(fail(too_long(each.key, each.index)))) : pending.push_back(each);
+    }
     backoff pauses = line_.new_backoff();
     while (!pending.empty()) {
       std::vector<wanted_value> again;
@@ -92,10 +100,15 @@ class store_calls {
 
   /// Asks about keys; done(index, code) is called once for each, or failed(index, error).
   template <class Done, class Failed>
-  void ask(protocol::kind what, std::span<const wanted_value> wanted, clock::time_point until, Done&& done, Failed&& failed) {
+  void ask(protocol::kind what, std::span<const wanted_value> all, clock::time_point until, Done&& done, Failed&& failed) {
+    std::vector<wanted_value> wanted;
+    wanted.reserve(all.size());
+    for (const wanted_value& each : all) {
+      is_too_long(each.key) ? failed(each.index, too_long(each.key, each.index)) : wanted.push_back(each);
+    }
     for (std::size_t first = 0; first < wanted.size();) {
       protocol::keys_request request;
-      const std::size_t count = fill(request, wanted.subspan(first));
+      const std::size_t count = fill(request, std::span<const wanted_value>(wanted).subspan(first));
       const auto asked = line_.template call<protocol::codes_answer>(what, request, until, [&](const protocol::codes_answer& answer) -> result<void> {
         if (answer.codes.size() != count) return wrong_count(answer.codes.size(), count);
         for (std::size_t i = 0; i < count; ++i) done(wanted[first + i].index, static_cast<errc>(answer.codes[i]));
@@ -111,6 +124,14 @@ class store_calls {
  private:
   [[nodiscard]] static failure wrong_count(std::size_t found, std::size_t wanted) noexcept {
     return fail(errc::bad_header, {.needed = wanted, .available = found, .what = "the server answered about another number of keys"});
+  }
+
+  [[nodiscard]] bool is_too_long(std::string_view key) const noexcept { return key.size() > line_.longest_key(); }
+  [[nodiscard]] error too_long(std::string_view key, std::size_t index) const noexcept {
+    return error(errc::invalid_argument, {.needed = key.size(),
+                                          .available = line_.longest_key(),
+                                          .item = index,
+                                          .what = "the key is longer than store_server_options::max_key of this server"});
   }
 
   /// Fills a request with keys, at least one; returns how many.
@@ -229,9 +250,9 @@ class store_calls {
     ~reading() { end(); }
     void begin(std::uint64_t lease) noexcept { lease_ = lease; }
     void end() noexcept {
-      const protocol::release_request request{std::exchange(lease_, 0)};
-      if (request.lease == 0) return;
-      LADING_TRY { line_.tell(protocol::kind::release, request); }
+      const std::uint64_t lease = std::exchange(lease_, 0);
+      if (lease == 0) return;
+      LADING_TRY { line_.release(lease); }
       LADING_CATCH_BAD_ALLOC(static_cast<void>(0))  // it ends by itself
     }
 
