@@ -74,8 +74,11 @@ TEST(loopback_closing, nothing_is_copied_after_the_peer_has_closed) {
 
 TEST(loopback_closing, a_batch_that_was_begun_ends_where_it_is) {
   worker_pool pool(1);
+  manual_clock clock;  // a round is as many bytes
   constexpr std::size_t size = 80 << 20, slice_size = 1 << 20;
-  pair_of both(queueing(pool), size);
+  loopback_options options = queueing(pool);
+  options.endpoint.clock = clock.source();
+  pair_of both(options, size);
   std::vector<slice> slices;
   for (std::size_t at = 0; at < size; at += slice_size) slices.push_back({both.source.id(), both.imported, at, at, slice_size});
   transfer running = both.near->submit(both.peer, op::put, slices).value();

@@ -83,8 +83,9 @@ TEST(loopback, the_pool_copies_large_batches_in_order_of_submission) {
 
 TEST(loopback, cancelling_stops_a_copy_between_two_rounds) {
   worker_pool pool(1);
+  manual_clock clock;  // a round is as many bytes
   constexpr std::size_t size = 80 << 20, slice_size = 1 << 20;
-  linked pair(size, pooled(pool));
+  linked pair(size, pooled(pool, clock.source()));
   std::vector<slice> slices;
   for (std::size_t at = 0; at < size; at += slice_size) slices.push_back(pair.one(at, slice_size));
   transfer running = pair.near->submit(pair.peer, op::put, slices).value();
@@ -114,6 +115,89 @@ TEST(loopback, a_deadline_drops_what_is_queued) {
   EXPECT_EQ(running.back().how().status.error(), errc::timed_out);
   EXPECT_FALSE(running.back().how().quarantined);
   EXPECT_EQ(running.back().how().finished, 5ms);
+}
+
+/// Time goes on by as much whenever somebody looks at it.
+struct restless_clock {
+  [[nodiscard]] time_source source() noexcept {
+    return {[](void* self) noexcept {
+              auto& clock = *static_cast<restless_clock*>(self);
+              return std::chrono::nanoseconds(clock.at.fetch_add(clock.step) + clock.step);
+            },
+            this};
+  }
+  std::atomic<std::int64_t> at{0}, step{0};
+};
+
+TEST(loopback, a_round_ends_in_time) {
+  constexpr std::size_t size = 16 << 20;
+  for (const bool slow : {false, true}) {
+    restless_clock clock;
+    worker_pool pool(1);
+    linked pair(size, pooled(pool, clock.source()));
+    const slice all = pair.one(0, size);
+    transfer running = pair.near->submit(pair.peer, op::put, std::span(&all, 1)).value();
+    if (slow) clock.step = std::chrono::nanoseconds(1ms).count();
+    pair.near->progress();
+    EXPECT_EQ(running.ready(), !slow) << "16 MiB are less than a round";
+    EXPECT_EQ(pair.target.data()[4096], pair.source.data()[4096]);
+    int rounds = 1;
+    for (; !running.ready() && rounds < 1000; ++rounds) pair.near->progress();
+    EXPECT_TRUE(running.ready() && running.how().ok());
+    EXPECT_EQ(running.how().bytes, size);
+    EXPECT_TRUE(pair.all_arrived());
+    EXPECT_GE(rounds, slow ? 8 : 1) << "pieces of 256 KiB, 4 ms a round, each look a millisecond";
+  }
+}
+
+TEST(loopback, a_small_batch_passes_a_large_one) {
+  manual_clock clock;  // a round is as many bytes
+  worker_pool pool(1);
+  linked pair(68 << 20, pooled(pool, clock.source()));
+  const slice large = pair.one(0, 68 << 20), small = pair.one(0, 2000);
+  transfer first = pair.near->submit(pair.peer, op::put, std::span(&large, 1)).value();
+  transfer second = pair.near->submit(pair.peer, op::put, std::span(&small, 1)).value();
+  for (int rounds = 0; rounds < 3; ++rounds) pair.near->progress();
+  EXPECT_TRUE(second.ready() && second.how().ok());
+  EXPECT_FALSE(first.ready());
+  EXPECT_TRUE(first.wait().ok());
+}
+
+TEST(loopback, slices_onto_themselves_are_refused) {
+  for (const std::uint64_t inline_limit : {std::uint64_t{1} << 20, std::uint64_t{0}}) {
+    worker_pool pool(1);
+    loopback_options options = pooled(pool);
+    options.inline_limit = inline_limit;
+    auto alone = loopback::create(options).value();
+    const region memory = alone.allocate_region(4096).value();
+    std::vector<std::byte> before(4096);
+    for (std::size_t i = 0; i < 4096; ++i) before[i] = memory.data()[i] = static_cast<std::byte>(i * 7);
+    const peer_id self = alone.connect(alone.address().value()).value();
+    const remote_region_id there = alone.import_region(self, alone.export_region(memory).value()).value();
+    const auto over = [&](std::uint64_t from, std::uint64_t to, std::uint64_t size) { return slice{memory.id(), there, from, to, size}; };
+    for (const op direction : {op::put, op::get}) {
+      for (const slice& wrong : {over(0, 0, 100), over(0, 99, 100), over(99, 0, 100), over(10, 5, 4000)}) {
+        const std::vector<slice> some{over(0, 2048, 100), wrong, over(300, 300, 0), over(100, 2148, 28)}, none{wrong, wrong};
+        const std::vector<slice> last{over(0, 2048, 128), wrong};
+        std::copy(before.begin(), before.end(), memory.data());
+        transfer mixed = alone.submit(self, direction, some).value();
+        const completion how = mixed.wait();
+        ASSERT_FALSE(how.ok());
+        EXPECT_EQ(name_of(how.status.error().code()), "invalid_argument");
+        EXPECT_EQ(how.first_failed, 1u);
+        EXPECT_EQ(how.done, 3u);
+        EXPECT_EQ(how.bytes, 128u);
+        const auto copied = std::span(before).subspan(direction == op::put ? 0 : 2048, 128);
+        EXPECT_TRUE(std::equal(copied.begin(), copied.end(), memory.data() + (direction == op::put ? 2048 : 0))) << "the others are copied";
+        EXPECT_EQ(alone.submit(self, direction, last).value().wait().done, 1u);
+        std::copy(before.begin(), before.end(), memory.data());
+        EXPECT_EQ(alone.submit(self, direction, none).value().wait().failed, 2u);
+        EXPECT_TRUE(std::equal(before.begin(), before.end(), memory.data()));
+      }
+      const slice control = over(0, 2048, 2048);
+      EXPECT_TRUE(alone.submit(self, direction, std::span(&control, 1)).value().wait().ok());
+    }
+  }
 }
 
 TEST(loopback, the_owner_of_a_target_finds_it_busy) {

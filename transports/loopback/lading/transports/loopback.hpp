@@ -3,13 +3,14 @@
 
 #include <algorithm>
 #include <atomic>
-#include <thread>
-#include <unordered_map>
+#include <functional>
+#include <mutex>
 
 #include <lading/memory/copy.hpp>
 #include <lading/memory/worker_pool.hpp>
 #include <lading/transport/concept.hpp>
 #include <lading/transport/endpoint.hpp>
+#include <lading/transports/loopback/hub.hpp>
 
 namespace lading {
 
@@ -23,74 +24,6 @@ struct loopback_options {
 
 namespace detail {
 
-/// An endpoint as its peers see it. Its owner may do what it likes with its memory once it has closed: so whoever copies announces itself first.
-struct loopback_side {
-  explicit loopback_side(std::shared_ptr<incoming_side> of) noexcept : incoming(std::move(of)) {}
-
-  /// Whether its memory may be touched, until leave; not for long, for its owner waits.
-  [[nodiscard]] bool enter() noexcept {
-    visitors_.fetch_add(1);  // before the look at closed: one of the two sides sees the other
-    if (!incoming->closed.load()) return true;
-    leave();
-    return false;
-  }
-  void leave() noexcept { visitors_.fetch_sub(1, std::memory_order_release); }
-  /// After it was closed: returns when nobody touches its memory any more.
-  void wait_until_left() const noexcept {
-    while (visitors_.load() != 0) std::this_thread::yield();
-  }
-
-  std::shared_ptr<incoming_side> incoming;
-
- private:
-  std::atomic<std::uint32_t> visitors_{0};
-};
-
-/// The loopback endpoints of this process, by their random number.
-class loopback_hub {
- public:
-  static loopback_hub& instance() {
-    static loopback_hub hub;
-    return hub;
-  }
-  void add(const std::shared_ptr<loopback_side>& side) {
-    std::lock_guard held(mutex_);
-    sides_.emplace(side->incoming->identity.endpoint, side);
-  }
-  void remove(std::uint64_t endpoint) noexcept {
-    std::lock_guard held(mutex_);
-    sides_.erase(endpoint);
-  }
-  [[nodiscard]] std::shared_ptr<loopback_side> find(std::uint64_t endpoint) noexcept {
-    std::lock_guard held(mutex_);
-    const auto found = sides_.find(endpoint);
-    return found == sides_.end() ? nullptr : found->second;
-  }
-
- private:
-  std::mutex mutex_;
-  std::unordered_map<std::uint64_t, std::shared_ptr<loopback_side>> sides_;
-};
-
-struct loopback_connection final : driver_connection {
-  std::shared_ptr<loopback_side> side;
-};
-
-/// A region of another endpoint in this process; pinned there while a batch uses it, so that its owner finds it busy.
-struct loopback_remote final : driver_remote {
-  std::shared_ptr<incoming_side> side;
-  region_id id{};
-  std::uint64_t generation = 0;
-  std::byte* data = nullptr;
-
-  result<void> hold() noexcept override {
-    auto pinned = side->pin(id, generation);
-    if (!pinned) return fail(pinned.error() == errc::closed ? error(errc::peer_lost, {.what = "the peer has closed its endpoint"}) : pinned.error());
-    return {};
-  }
-  void release() noexcept override { side->unpin(id); }
-};
-
 /// Copies small batches where they are submitted, and queues large ones for progress, which splits them over the pool.
 class loopback_driver final : public driver {
  public:
@@ -103,6 +36,7 @@ class loopback_driver final : public driver {
         .one_sided = true, .enforces_ranges = false, .detects_peer_death = true, .native_gather = true, .notifies = true, .concurrent_post = true};
   }
   result<void> start(driver_host& host) override {
+    host_ = &host;
     side_ = std::make_shared<loopback_side>(host.incoming());
     awake_ = {side_, &side_->incoming->awake};
     if (workers_ > 1) {
@@ -120,6 +54,7 @@ class loopback_driver final : public driver {
     }
     front_ = {};
     queued_.clear();
+    begun_ = 0;
   }
 
   result<std::unique_ptr<driver_connection>> connect(const endpoint_address& address) override {
@@ -153,9 +88,10 @@ class loopback_driver final : public driver {
       slices.token().failed(first, count - first, gone(target));
       return count - first;
     }
-    slices.direction() == op::put ? copy_here<true>(slices, first) : copy_here<false>(slices, first);
+    const auto refused = slices.direction() == op::put ? copy_here<true>(slices, first) : copy_here<false>(slices, first);
     target.leave();
-    slices.token().succeeded(count - first, slices.total_bytes());
+    // The failures were reported; the last report ends the operation.
+    if (refused.count != count - first) slices.token().succeeded(count - first - refused.count, slices.total_bytes() - refused.bytes);
     return count - first;
   }
 
@@ -175,46 +111,32 @@ class loopback_driver final : public driver {
 
   /// Ends the batch at the piece that it has reached.
   void abort(driver_connection&, operation& token) noexcept override {
-    if (front_.token == &token) return finish_front(error(token.given_up(), {.what = "given up while it was copied"}));
-    {
+    running ended = front_;
+    if (front_.token == &token) {
+      front_ = {};
+    } else {
       std::lock_guard held(mutex_);
-      const auto found = std::find(queued_.begin(), queued_.end(), &token);
+      const auto found = std::find_if(queued_.begin() + static_cast<std::ptrdiff_t>(begun_), queued_.end(),
+                                      [&](const running& each) { return each.token == &token; });
       if (found == queued_.end()) return;
+      ended = *found;
       queued_.erase(found);
     }
-    token.failed(0, token.slice_count(), error(token.given_up(), {.what = "given up before it was copied"}));
+    finish(ended, error(token.given_up(), {.what = "given up before all of it was copied"}));
   }
 
-  /// Copies one round of what is queued.
+  /// Copies one round of a batch; then it is the next one's turn.
   std::size_t progress() noexcept override {
-    if (front_.token == nullptr && !next_in_queue()) return 0;
+    if (!next_in_queue()) return 0;
     batch slices(*front_.token);
     loopback_side& target = *static_cast<loopback_connection&>(slices.connection()).side;
-    if (!target.enter()) return finish_front(gone(target)), 1;
-    const bool put = slices.direction() == op::put;
-    pieces_.clear();
-    for (std::uint64_t bytes = 0; front_.slice < slices.size() && bytes < round_bytes && pieces_.size() < round_pieces;) {
-      const posted_slice each = slices[front_.slice];
-      const std::uint64_t size = std::min<std::uint64_t>(each.size - front_.offset, piece_bytes);
-      std::byte* const local = local_of(each) + front_.offset;
-      std::byte* const remote = remote_of(each) + front_.offset;
-      pieces_.push_back(put ? piece{remote, local, static_cast<std::size_t>(size)} : piece{local, remote, static_cast<std::size_t>(size)});
-      bytes += size;
-      front_.offset += size;
-      if (front_.offset == each.size) {
-        front_.bytes += each.size;
-        front_.offset = 0;
-        ++front_.slice;
-      }
-    }
-    // The copies cannot fail, and so the run cannot.
-    static_cast<void>(pool_->run(pieces_.size(), workers_, [&](std::size_t index) noexcept {
-      copy_bytes(pieces_[index].target, pieces_[index].source, pieces_[index].size, mode_of(slices, pieces_[index].size));
-    }));
+    if (!target.enter()) return finish(std::exchange(front_, {}), gone(target)), 1;
+    gather(slices);
+    const std::size_t copied = copy_pieces(slices);
     target.leave();
-    const std::size_t happened = pieces_.size();
-    if (front_.slice == slices.size()) finish_front(error(errc{}));
-    return happened + 1;
+    for (std::size_t i = 0; i < copied; ++i) advance(front_, slices, pieces_[i].size);
+    if (front_.slice == slices.size()) finish(std::exchange(front_, {}), error(errc{}));
+    return copied + 1;
   }
 
  private:
@@ -225,13 +147,20 @@ class loopback_driver final : public driver {
   };
   struct running {
     operation* token = nullptr;
-    std::size_t slice = 0;     // those before it are copied
+    std::size_t slice = 0;     // those before it are copied, or were refused
     std::uint64_t offset = 0;  // in that slice
-    std::uint64_t bytes = 0;   // of the slices before it
+    std::size_t refused = 0;   // of the slices before it
+    std::uint64_t bytes = 0;   // of the others before it
+  };
+  struct tally {
+    std::size_t count = 0;
+    std::uint64_t bytes = 0;
   };
 
+  // After a round a cancel or deadline is seen, and another batch has its turn. Memory that is touched for the first time takes twenty times as long.
   static constexpr std::uint64_t piece_bytes = std::uint64_t{256} << 10;
-  static constexpr std::uint64_t round_bytes = std::uint64_t{32} << 20;  // some milliseconds, after which a cancel or deadline is seen
+  static constexpr std::uint64_t round_bytes = std::uint64_t{32} << 20;
+  static constexpr std::chrono::nanoseconds round_time = std::chrono::milliseconds(4);
   static constexpr std::size_t round_pieces = 4096;
   // A batch that is larger than what the caches keep bypasses them, in slices that are long enough to gain by it.
   static constexpr std::uint64_t streaming_batch = std::uint64_t{16} << 20;
@@ -244,8 +173,21 @@ class loopback_driver final : public driver {
   static std::byte* local_of(const posted_slice& each) noexcept { return each.local.bytes.data() + each.local_offset; }
   static std::byte* remote_of(const posted_slice& each) noexcept { return static_cast<loopback_remote&>(*each.remote.key).data + each.remote_offset; }
 
+  /// Whether two ranges have bytes in common.
+  static bool overlap(const std::byte* one, std::uint64_t one_size, const std::byte* other, std::uint64_t other_size) noexcept {
+    const std::less<> before;
+    return before(one, other + other_size) && before(other, one + one_size) && one_size != 0 && other_size != 0;
+  }
+  static bool overlap(const posted_slice& each) noexcept { return overlap(local_of(each), each.size, remote_of(each), each.size); }
+  static error overlapping() noexcept {
+    return error(errc::invalid_argument, {.what = "the local and the remote bytes of the slice overlap: copy them by memmove"});
+  }
+
+  /// Returns which slices it has refused.
   template <bool Put>
-  static void copy_here(batch& slices, std::size_t first) noexcept {
+  static tally copy_here(batch& slices, std::size_t first) noexcept {
+    tally refused;
+    bool doubtful = false;  // the two regions overlap
     region_id last_local{};
     remote_region_id last_remote{};
     std::byte* local = nullptr;
@@ -259,51 +201,115 @@ class loopback_driver final : public driver {
         remote = static_cast<loopback_remote&>(*found.remote.key).data;
         last_local = each.local;
         last_remote = each.remote;
+        doubtful = overlap(local, found.local.bytes.size(), remote, found.remote.size);
       }
       std::byte* const here = local + each.local_offset;
       std::byte* const there = remote + each.remote_offset;
+      if (doubtful && overlap(here, each.size, there, each.size)) [[unlikely]] {
+        refused = {refused.count + 1, refused.bytes + each.size};
+        slices.token().failed(i, 1, overlapping());
+        continue;
+      }
       copy_bytes(Put ? there : here, Put ? here : there, static_cast<std::size_t>(each.size),
                  streaming && each.size >= streaming_slice ? copy_mode::streaming : copy_mode::cached);
     }
+    return refused;
+  }
+
+  /// Moves on by what was copied of the slice.
+  static void advance(running& each, const batch& slices, std::uint64_t size) noexcept {
+    each.offset += size;
+    if (each.offset != slices.raw(each.slice).size) return;
+    each.bytes += each.offset;
+    each.offset = 0;
+    ++each.slice;
+  }
+  /// The pieces of the front batch's next round. Slices that overlap come to an end of their own, where nothing is before them in the round.
+  void gather(batch& slices) noexcept {
+    pieces_.clear();
+    const bool put = slices.direction() == op::put;
+    running next = front_;
+    for (std::uint64_t bytes = 0; next.slice < slices.size() && bytes < round_bytes && pieces_.size() < round_pieces;) {
+      const posted_slice each = slices[next.slice];
+      if (next.offset == 0 && overlap(each)) [[unlikely]] {
+        if (!pieces_.empty()) return;
+        ++next.refused;
+        if (next.refused != slices.size()) slices.token().failed(next.slice, 1, overlapping());
+        ++next.slice;
+        front_ = next;
+        continue;
+      }
+      const std::uint64_t size = std::min<std::uint64_t>(each.size - next.offset, piece_bytes);
+      std::byte* const local = local_of(each) + next.offset;
+      std::byte* const remote = remote_of(each) + next.offset;
+      pieces_.push_back(put ? piece{remote, local, static_cast<std::size_t>(size)} : piece{local, remote, static_cast<std::size_t>(size)});
+      bytes += size;
+      advance(next, slices, size);
+    }
+  }
+  /// Returns how many of the pieces are copied; the rest are for the next round, because time was up.
+  [[nodiscard]] std::size_t copy_pieces(const batch& slices) noexcept {
+    const auto until = later(host_->now(), round_time);
+    std::atomic<std::size_t> copied{pieces_.size()};
+    // The copies cannot fail, and so the run cannot.
+    static_cast<void>(pool_->run(pieces_.size(), workers_, [&](std::size_t index) noexcept {
+      const piece& each = pieces_[index];
+      const bool looks = each.size >= piece_bytes / 4 || index % 16 == 0;
+      std::size_t end = copied.load(std::memory_order_relaxed);
+      if (index != 0 && (index >= end || (looks && host_->now() >= until))) {
+        while (index < end && !copied.compare_exchange_weak(end, index, std::memory_order_relaxed)) {}
+        return;
+      }
+      copy_bytes(each.target, each.source, each.size, mode_of(slices, each.size));
+    }));
+    return copied.load(std::memory_order_relaxed);
   }
 
   [[nodiscard]] bool queue(operation& token) noexcept {
     LADING_TRY {
       std::lock_guard held(mutex_);
-      queued_.push_back(&token);
+      queued_.push_back({.token = &token});
       return true;
     }
     LADING_CATCH_BAD_ALLOC(return false)
   }
+  /// Puts the front batch behind the others, and takes the first of these. Whether there is any.
   [[nodiscard]] bool next_in_queue() noexcept {
     std::lock_guard held(mutex_);
-    if (queued_.empty()) return false;
-    front_ = running{.token = queued_.front()};
-    queued_.erase(queued_.begin());
+    if (begun_ == queued_.size()) return front_.token != nullptr;
+    if (front_.token != nullptr) {
+      LADING_TRY { queued_.push_back(front_); }
+      LADING_CATCH_BAD_ALLOC(return true)
+    }
+    front_ = queued_[begun_++];
+    // Not each time, so that it costs the same for each however many there are.
+    if (begun_ == queued_.size() || begun_ >= 1024)
+      queued_.erase(queued_.begin(), queued_.begin() + static_cast<std::ptrdiff_t>(std::exchange(begun_, 0)));
     return true;
   }
-  /// Ends the front batch; `why` is for the slices that it has not copied, if there are any.
-  void finish_front(const error& why) noexcept {
-    const running ended = std::exchange(front_, running{});
-    const std::size_t rest = ended.token->slice_count() - ended.slice;
-    // The failures first: the last report ends the operation.
-    if (ended.slice == 0) return ended.token->failed(0, rest, why);
+  /// Ends a batch; `why` is for the slices that are not copied, if there are any.
+  static void finish(const running& ended, const error& why) noexcept {
     operation& token = *ended.token;
+    const std::size_t rest = token.slice_count() - ended.slice, copied = ended.slice - ended.refused;
+    // The failures first: the last report ends the operation.
+    if (ended.refused != 0 && ended.refused == token.slice_count()) return token.failed(ended.slice - 1, 1, overlapping());
     if (rest != 0) token.failed(ended.slice, rest, why);
-    token.succeeded(ended.slice, ended.bytes);
+    if (copied != 0) token.succeeded(copied, ended.bytes);
   }
   [[nodiscard]] error gone(const loopback_side& target) const noexcept {
     if (&target == side_.get()) return error(errc::closed, {.what = "this endpoint was closed"});
     return error(errc::peer_lost, {.what = "the peer has closed its endpoint"});
   }
 
+  driver_host* host_ = nullptr;
   std::shared_ptr<loopback_side> side_;
   std::shared_ptr<wakeup> awake_;  // of this side
   worker_pool* pool_;
   std::size_t workers_;
   std::uint64_t inline_limit_;
   std::mutex mutex_;
-  std::vector<operation*> queued_;  // oldest first
+  std::vector<running> queued_;  // from begun_ on, the one that has waited longest first
+  std::size_t begun_ = 0;
   running front_;
   std::vector<piece> pieces_;
 };
