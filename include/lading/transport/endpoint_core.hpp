@@ -175,5 +175,6 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
 }  // namespace lading
 
 #include <lading/transport/detail/core_batches.hpp>
+#include <lading/transport/detail/core_ending.hpp>
 #include <lading/transport/detail/core_regions.hpp>
 #include <lading/transport/detail/core_running.hpp>
