@@ -13,8 +13,8 @@ TEST(transport_metrics, count_each_end_by_its_status) {
   counters.count_submitted();
   counters.count_refused();
   counters.count_refused();
-  counters.count(op::put, {.bytes = 100, .done = 2, .posted = 3ns, .finished = 10ns});
-  counters.count(op::get, {.bytes = 30, .done = 1, .posted = 4ns, .finished = 20ns});
+  counters.count(op::put, {.status = {}, .bytes = 100, .done = 2, .posted = 3ns, .finished = 10ns});
+  counters.count(op::get, {.status = {}, .bytes = 30, .done = 1, .posted = 4ns, .finished = 20ns});
   for (const errc code : {errc::cancelled, errc::timed_out, errc::peer_lost, errc::peer_stalled, errc::closed, errc::backend_failure})
     counters.count(op::put, {.status = fail(code), .bytes = 1, .done = 1, .failed = 1});
   counters.count(op::get, {.status = fail(errc::timed_out), .failed = 1, .quarantined = true});

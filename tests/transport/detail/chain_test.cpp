@@ -10,7 +10,7 @@ namespace chain_test {
 
 struct node {
   int number = 0;
-  lading::detail::chain_link<node> row, column;
+  lading::detail::chain_link<node> row = {}, column = {};
 };
 using nodes = lading::detail::chain<node>;
 
