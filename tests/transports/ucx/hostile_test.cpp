@@ -174,6 +174,38 @@ TYPED_TEST(ucx_hostile, messages_of_no_sense_are_dropped) {
   EXPECT_EQ(this->peer->next(std::chrono::milliseconds(50)).head.kind, ucx_kind::hello) << "something was answered";
 }
 
+TYPED_TEST(ucx_hostile, answers_to_many_requests) {
+  // What ended well in one round is told at once.
+  const std::vector<std::byte> bytes(16, std::byte{0x55});
+  std::vector<std::uint64_t> asked, answered;
+  for (std::uint64_t i = 0; i < 70; ++i) {
+    ucx_head head = this->with(16 * i, 16);
+    head.request = 1000 + i;
+    asked.push_back(head.request);
+    this->peer->send(head, bytes);
+  }
+  while (answered.size() < asked.size()) {
+    const auto came = this->peer->next();
+    ASSERT_EQ(came.head.kind, ucx_kind::answer);
+    ASSERT_EQ(came.head.size, 0u);
+    ASSERT_EQ(came.payload.size(), came.head.count * sizeof(std::uint64_t));
+    if (came.head.count == 0) answered.push_back(came.head.request);
+    for (std::size_t i = 0; i < came.head.count; ++i) answered.push_back(lading::detail::load_little<std::uint64_t>(came.payload.data() + 8 * i));
+  }
+  std::sort(answered.begin(), answered.end());
+  EXPECT_EQ(answered, asked);
+  std::memset(this->memory.bytes().data(), 0, this->size);
+  // Such an answer to what was never asked is dropped.
+  std::vector<std::byte> ids(24);
+  lading::detail::store_little(ids.data() + 8, std::uint64_t{0x10000});
+  ucx_head many = this->with(0, 0);
+  many.kind = ucx_kind::answer;
+  many.count = 3;
+  this->peer->send(many, ids);
+  EXPECT_EQ(name_of(this->peer->ask(this->with(0, 16), bytes)), name_of(errc{})) << "the control";
+  std::memset(this->memory.bytes().data(), 0, this->size);
+}
+
 /// Descriptors that their owner never made, sent to an honest sender: what they claim is refused where the memory is, and both sides learn why.
 TYPED_TEST(ucx_hostile, descriptors_that_claim_more) {
   for (const bool shared : {false, true}) {

@@ -110,6 +110,7 @@ class ucx_driver final : public driver {
   void forget(const ucx_wire& wire) noexcept {
     by_number_.erase(wire.number);
     last_found_ = nullptr;
+    std::erase(to_tell_, &wire);
   }
   void read_clock() noexcept {
     now_ = host_->now();
@@ -164,6 +165,7 @@ class ucx_driver final : public driver {
   void sent(ucx_outgoing& message) noexcept;
   void say(ucx_wire& wire, const ucx_head& head) noexcept;
   void answer(ucx_wire& wire, const ucx_head& asked, const result<void>& how) noexcept;
+  void tell_well_done(ucx_wire& wire) noexcept;
   [[nodiscard]] static ucs_status_ptr_t send_raw(ucx_wire& wire, const ucx_head::raw& head, bytes_view payload, unsigned flags,
                                                  ucp_send_nbx_callback_t done, void* argument) noexcept;
 
@@ -175,6 +177,7 @@ class ucx_driver final : public driver {
   void report(ucx_slot& slot) noexcept;
   void abandon(ucx_slot& slot, const error& why) noexcept;
   void take_answer(ucx_wire& wire, const ucx_head& head, bytes_view payload) noexcept;
+  void take_well_done(ucx_slot& slot) noexcept;
   void take_data(ucx_slot& slot, bytes_view payload) noexcept;
 
   // Messages in.
@@ -211,6 +214,7 @@ class ucx_driver final : public driver {
   std::vector<ucx_outgoing*> free_outgoing_;
   std::vector<std::unique_ptr<ucx_incoming>> incoming_;
   std::vector<ucx_incoming*> free_incoming_;
+  std::vector<ucx_wire*> to_tell_;  // whose peers are to be told what ended well, at the end of the round
   std::chrono::nanoseconds now_{0}, looked_{0};
   std::uint64_t round_left_ = round_bytes;  // of what all batches together may copy before progress is next called
   std::chrono::nanoseconds round_began_ = unbegun;

@@ -267,34 +267,46 @@ inline void ucx_driver::abort(driver_connection& peer, operation& token) noexcep
 
 // --- answers
 
+inline void ucx_driver::take_well_done(ucx_slot& slot) noexcept {
+  slot.answered = true;
+  if (slot.kind == ucx_kind::get || slot.kind == ucx_kind::get_many)
+    slot.how = fail(errc::backend_failure, {.what = "the peer answered a get without its bytes"});
+  settle(slot);
+}
+
 inline void ucx_driver::take_answer(ucx_wire& wire, const ucx_head& head, bytes_view payload) noexcept {
+  if (head.count != 0) {
+    if (payload.size() != std::uint64_t{head.count} * sizeof(std::uint64_t)) return;
+    for (; !payload.empty(); payload = payload.subspan(sizeof(std::uint64_t))) {
+      ucx_slot* const slot = wire.find_slot(load_little<std::uint64_t>(payload.data()));
+      if (slot != nullptr && !slot->answered) take_well_done(*slot);
+    }
+    return;
+  }
   ucx_slot* const slot = wire.find_slot(head.request);
   if (slot == nullptr || slot->answered) return;
   const auto known = [](std::uint64_t number) {
     const auto code = static_cast<errc>(number);
     return number == 0 || (number <= 0xffff && name_of(code) != "unknown") ? code : errc::backend_failure;
   };
-  slot->answered = true;
   const errc code = known(head.size);
+  if (code == errc{} && payload.empty()) return take_well_done(*slot);
+  slot->answered = true;
   if (code != errc{}) {
     slot->how = fail(code, {.what = "the peer refused the slice"});
-  } else if (slot->kind == ucx_kind::get || slot->kind == ucx_kind::get_many) {
-    slot->how = fail(errc::backend_failure, {.what = "the peer answered a get without its bytes"});
-  } else if (!payload.empty()) {
-    if (payload.size() != 2 * slot->count || slot->kind != ucx_kind::put_many) {
-      slot->how = fail(errc::backend_failure, {.what = "the peer's answer does not fit the request"});
-    } else {
-      LADING_TRY {
-        slot->each.resize(slot->count);
-        bool any = false;
-        for (std::size_t i = 0; i < slot->count; ++i) {
-          slot->each[i] = known(load_little<std::uint16_t>(payload.data() + 2 * i));
-          any = any || slot->each[i] != errc{};
-        }
-        if (!any) slot->each.clear();
+  } else if (payload.size() != 2 * slot->count || slot->kind != ucx_kind::put_many) {
+    slot->how = fail(errc::backend_failure, {.what = "the peer's answer does not fit the request"});
+  } else {
+    LADING_TRY {
+      slot->each.resize(slot->count);
+      bool any = false;
+      for (std::size_t i = 0; i < slot->count; ++i) {
+        slot->each[i] = known(load_little<std::uint16_t>(payload.data() + 2 * i));
+        any = any || slot->each[i] != errc{};
       }
-      LADING_CATCH_BAD_ALLOC(slot->how = fail(errc::no_memory))
+      if (!any) slot->each.clear();
     }
+    LADING_CATCH_BAD_ALLOC(slot->how = fail(errc::no_memory))
   }
   settle(*slot);
 }

@@ -68,6 +68,7 @@ inline void ucx_driver::stop() noexcept {
   for (const auto& each : incoming_) each->range.reset();
   by_number_.clear();
   last_found_ = nullptr;
+  to_tell_.clear();
   wires_.clear();
 }
 
@@ -263,6 +264,7 @@ inline std::size_t ucx_driver::progress() noexcept {
       return over;
     });
   }
+  while (!to_tell_.empty()) tell_well_done(*to_tell_.back());
   if (happened == 0 && event_set_.made() && !worker_.arm()) happened = 1;
   return happened;
 }
