@@ -69,13 +69,13 @@ struct mailrooms : ::testing::Test {
     return count_ok(one.put_batch(keys(3), std::vector<tensor>(3, numbers(100, 0)), {.mode = put_mode::replace})) == 3;
   }
   /// Says hello in another's name, as often as one likes.
-  void say_hello(std::uint64_t number, bytes_view address) {
+  void say_hello(std::uint64_t number, bytes_view address, std::vector<std::byte> answers = std::vector<std::byte>(64)) {
     if (lobby == remote_region_id{}) {
       const auto said = protocol::read_address(server->address()).value();
       stranger_there = stranger.connect(said.endpoint).value();
       lobby = stranger.import_region(stranger_there, said.lobby).value();
     }
-    const protocol::hello said{{address.begin(), address.end()}, std::vector<std::byte>(64), 1, 1 << 16};
+    const protocol::hello said{{address.begin(), address.end()}, std::move(answers), 1, 1 << 16};
     const slice where{words.id(), lobby, 0, 0, protocol::write_message(words.bytes(), protocol::kind::hello, number, 1, said).value()};
     auto sent =
         stranger.submit(stranger_there, op::put, std::span(&where, 1), {.notify_tag = protocol::announcement::tag(0, 1, true), .notify = true});
@@ -151,6 +151,26 @@ TEST_F(mailrooms, an_endpoint_has_one_place_until_it_was_reached) {
   auto late = connect();
   ASSERT_TRUE(late.has_value());
   EXPECT_TRUE(serves(**late));
+}
+
+TEST_F(mailrooms, an_endpoint_is_one_client_whatever_it_says) {
+  serve({.max_clients = 3});
+  auto known = connect().value();
+  const region answers = stranger.allocate_region(2 << 16).value();
+  const auto own = stranger.address().value();
+  for (std::uint64_t i = 1; i <= 5; ++i) {
+    say_hello(i, own, stranger.export_region(answers).value());
+    EXPECT_TRUE(is_known(2)) << i;
+    notification welcome;
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    while (!stranger.next_notification(welcome) && std::chrono::steady_clock::now() < until) server->progress(), stranger.progress();
+    EXPECT_EQ(protocol::announcement::sequence_of(welcome.tag), 1u) << "it was let in";
+    server->progress();
+    EXPECT_EQ(server->stats().clients, 2u) << "and that which it was before has gone";
+  }
+  auto late = connect();
+  ASSERT_TRUE(late.has_value());
+  EXPECT_TRUE(serves(**late) && serves(*known));
 }
 
 TEST_F(mailrooms, only_a_client_that_is_idle_makes_room_for_another) {

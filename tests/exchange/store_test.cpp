@@ -183,6 +183,35 @@ TEST_F(stores, a_value_larger_than_a_slab_lies_in_several) {
   EXPECT_EQ(one->get_batch<tensor>(name)[0].value(), value[0]);
 }
 
+TEST_F(stores, keys_take_no_more_memory_than_they_may) {
+  const std::vector<std::string> names = keys(20, std::string(1000, 'k'));
+  const std::vector<std::vector<std::byte>> empty(20);
+  constexpr std::uint64_t of_each = 256 + 1000 + 2;
+  for (const bool given : {true, false}) {
+    serve({.memory = {.capacity = 10 * of_each, .slab_size = 10 * of_each}});
+    if (given) serve({.memory = small_slabs, .max_index = 10 * of_each});
+    auto one = client();
+    const auto put = one->put_batch(names, empty);
+    for (std::size_t i = 0; i < 20; ++i) EXPECT_TRUE(i < 10 ? put[i].has_value() : !put[i] && put[i].error() == errc::no_space) << i;
+    EXPECT_EQ(one->put_batch(names, empty)[0].error(), errc::already_exists);
+    EXPECT_TRUE(one->put_batch(names, empty, {.mode = put_mode::replace})[9].has_value()) << "a key that is there needs no more";
+    EXPECT_TRUE(one->remove_batch(names)[4].has_value());
+    EXPECT_EQ(count_ok(one->put_batch(names, empty)), 10u) << "all were removed";
+  }
+  serve({.memory = small_slabs, .evict = eviction::lru, .max_index = 10 * of_each});
+  auto one = client();
+  EXPECT_EQ(count_ok(one->put_batch(names, empty)), 20u);
+  EXPECT_EQ(server->stats().values, 10u);
+  EXPECT_EQ(server->stats().evicted, 10u);
+  EXPECT_FALSE(one->exists_batch(names)[9].value());
+  EXPECT_TRUE(one->exists_batch(names)[10].value());
+  serve({.memory = small_slabs, .evict = eviction::lru, .max_index = of_each});
+  one = client();
+  EXPECT_TRUE(one->put_batch(std::vector<std::string>{names[0]}, std::vector<std::vector<std::byte>>(1))[0].has_value());
+  EXPECT_EQ(one->put_batch(std::vector<std::string>{std::string(1003, 'x')}, std::vector<std::vector<std::byte>>(1))[0].error(), errc::no_space);
+  EXPECT_EQ(server->stats().evicted, 0u) << "for what cannot fit";
+}
+
 TEST_F(stores, the_least_recently_used_values_make_room) {
   serve({.memory = {.capacity = 1 << 20, .slab_size = 1 << 20}, .evict = eviction::lru});
   auto one = client();

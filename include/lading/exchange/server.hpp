@@ -98,7 +98,11 @@ class store_server {
   using client_ptr = std::shared_ptr<typename mail_type::session>;
 
   store_server(Transport&& transport, const store_server_options& options, Observer observer)
-      : options_(options), meter_(std::move(observer)), transport_(std::move(transport)), leases_(options.lease_time) {}
+      : options_(options),
+        meter_(std::move(observer)),
+        transport_(std::move(transport)),
+        index_(options.max_index != 0 ? options.max_index : options.memory.capacity),
+        leases_(options.lease_time) {}
 
   [[nodiscard]] result<void> begin(Selector select) {
     auto made = submitter_type::create(transport_, meter_, options_.moving, std::move(select));

@@ -18,16 +18,17 @@ enum class eviction : std::uint8_t {
 
 /// How a store server works.
 struct store_server_options {
-  slab_options memory{};                                             ///< for the values
-  eviction evict = eviction::none;                                   ///< when it is full
-  std::size_t max_clients = 64;                                      ///< at a time; one that has been silent for lease_time makes room for a new one
-  std::size_t slots_per_client = 16;                                 ///< requests that a client may have under way; at most 256
-  std::size_t max_slot = 256 << 10;                                  ///< bytes of one request or answer; at most 16 MiB
-  std::size_t max_key = 1024;                                        ///< bytes
-  std::size_t max_imports = 1024;                                    ///< regions of one client that are kept imported
-  std::size_t max_leases = 65'536;                                   ///< batches that may be read at a time
-  std::chrono::nanoseconds lease_time = std::chrono::seconds(10);    ///< for which a value that was found stays where it is
-  std::chrono::nanoseconds transfer_time = std::chrono::seconds(5);  ///< after which a put whose bytes do not arrive is given up
+  slab_options memory{};              ///< for the values
+  eviction evict = eviction::none;    ///< when it is full
+  std::uint64_t max_index = 0;        ///< bytes for what is kept beside each value, empty ones included: its key and about 256; 0 = memory.capacity
+  std::size_t max_clients = 64;       ///< at a time; one that has been silent for lease_time makes room for a new one
+  std::size_t slots_per_client = 16;  ///< requests that a client may have under way; at most 256
+  std::size_t max_slot = 256 << 10;   ///< bytes of one request or answer; at most 16 MiB
+  std::size_t max_key = 1024;         ///< bytes
+  std::size_t max_imports = 1024;     ///< regions of one client that are kept imported
+  std::size_t max_leases = 65'536;    ///< batches that may be read at a time
+  std::chrono::nanoseconds lease_time = std::chrono::seconds(10);          ///< for which a value that was found stays where it is
+  std::chrono::nanoseconds transfer_time = std::chrono::seconds(5);        ///< after which a put whose bytes do not arrive is given up
   std::chrono::nanoseconds connect_time = std::chrono::milliseconds(500);  ///< for reaching a client that says hello
   std::size_t serial_workers = 1;                                          ///< threads that share the verification of one request
   worker_pool* pool = nullptr;                                             ///< whose threads these are; null = worker_pool::shared()

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <new>
@@ -19,7 +20,7 @@
 
 namespace lading::detail {
 
-/// Connects to peers in threads of its own, because some let one wait.
+/// Connects to peers in threads of its own, because some let one wait. Each source has one thread at a time, so that it keeps only its own calls waiting.
 ///
 /// Threads: any.
 template <class Transport>
@@ -30,6 +31,7 @@ class dialer {
    private:
     friend class dialer;
     std::vector<std::byte> address;
+    std::uint64_t source = 0;
     bool done = false, dropped = false;  // under lock_
     result<peer_id> peer = fail(errc::busy);
   };
@@ -39,9 +41,10 @@ class dialer {
   dialer& operator=(const dialer&) = delete;
   ~dialer() { close(); }
 
-  /// Begins to connect to the peer with that address.
-  [[nodiscard]] std::shared_ptr<call> start(bytes_view address) {
+  /// Begins to connect to the peer with that address, for who asks for it.
+  [[nodiscard]] std::shared_ptr<call> start(bytes_view address, std::uint64_t source) {
     auto fresh = std::make_shared<call>();
+    fresh->source = source;
     fresh->address.assign(address.begin(), address.end());
     const lock_guard held(lock_);
     waiting_.push_back(fresh);
@@ -87,23 +90,33 @@ class dialer {
   }
 
  private:
-  static constexpr std::size_t most = 4;  // threads: so many unreachable peers keep the others waiting
+  static constexpr std::size_t most = 4;  // threads: so many sources with unreachable peers keep the others waiting
 
   static void* serve(void* self) {
     static_cast<dialer*>(self)->run();
     return nullptr;
   }
+  /// The first call whose source has no thread; under lock_.
+  [[nodiscard]] auto next() noexcept {
+    return std::find_if(waiting_.begin(), waiting_.end(), [&](const auto& each) {
+      return std::none_of(running_.begin(), running_.end(), [&](const call* other) { return other != nullptr && other->source == each->source; });
+    });
+  }
   void run() {
     for (;;) {
       std::shared_ptr<call> mine;
+      std::size_t place = 0;  // in running_
       {
         const lock_guard held(lock_);
         ++idle_;
-        while (waiting_.empty() && !closing_) work_.wait(lock_);
+        while (next() == waiting_.end() && !closing_) work_.wait(lock_);
         --idle_;
         if (closing_) return;
-        mine = std::move(waiting_.front());
-        waiting_.pop_front();
+        const auto found = next();
+        mine = std::move(*found);
+        waiting_.erase(found);
+        while (running_[place] != nullptr) ++place;  // there are as many as threads
+        running_[place] = mine.get();
       }
       result<peer_id> peer = fail(errc::no_memory);
       LADING_TRY { peer = transport_.connect(mine->address, time_); }
@@ -114,6 +127,7 @@ class dialer {
         mine->peer = peer;
         mine->done = true;
         dropped = mine->dropped;
+        running_[place] = nullptr;
       }
       if (dropped && peer) transport_.disconnect(*peer);
     }
@@ -126,6 +140,7 @@ class dialer {
   std::deque<std::shared_ptr<call>> waiting_;
   std::size_t idle_ = 0, threads_ = 0;
   bool closing_ = false;
+  std::array<const call*, most> running_{};
   std::array<detail::thread, most> thread_;
 };
 

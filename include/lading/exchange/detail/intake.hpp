@@ -115,6 +115,8 @@ class intake {
     if (entry.key.size() > options_.max_key) return fail(errc::invalid_argument);
     if (!plausible(entry.meta) || !protocol::covers(entry.from, regions.size(), entry.meta.size)) return fail(errc::invalid_argument);
     if (mode == put_mode::insert && index_.contains(entry.key)) return fail(errc::already_exists);
+    const bool full = options_.evict == eviction::none && !index_.has_room(entry.key, entry.meta);
+    if (full || !index_.can_hold(entry.key, entry.meta)) return fail(errc::no_space);
     for (const protocol::extent& each : entry.from) {
       if (!regions[each.region]) return fail(regions[each.region].error());
     }
@@ -181,7 +183,11 @@ class intake {
     mail_.answer(*job.client, job.slot, protocol::kind::put, job.codes);
   }
   [[nodiscard]] result<void> publish(incoming_value& value, put_mode mode) {
-    LADING_TRY { return index_.publish(value.key, std::move(value.value), mode); }
+    LADING_TRY {
+      const bool wanted = mode == put_mode::replace || !index_.contains(value.key);
+      while (wanted && options_.evict == eviction::lru && !index_.has_room(value.key, value.value->meta) && index_.evict()) {}
+      return index_.publish(value.key, std::move(value.value), mode);
+    }
     LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory))
   }
 

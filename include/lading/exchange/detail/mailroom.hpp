@@ -210,7 +210,7 @@ class mailroom {
     if (client.dialing != nullptr || now - client.tried < reconnect_pause) return;
     client.tried = now;
     leave(client);
-    client.dialing = dialer_.start(client.address);
+    client.dialing = dialer_.start(client.address, client.endpoint);
   }
 
   /// Goes on with the clients whom the dialer has reached, or not; returns how many these are.
@@ -223,7 +223,9 @@ class mailroom {
       ++ended;
       const auto peer = dialer_.take(*std::exchange(client->dialing, nullptr));
       const std::uint64_t hello = std::exchange(client->hello, 0);
+      const bool was_proven = client->proven;
       if (peer && enter(*client, *peer)) {
+        if (!was_proven) i -= forget_before(*client, i);
         if (hello != 0) welcome(*client, hello);
       } else if (client->proven) {
         leave(*client);
@@ -234,6 +236,21 @@ class mailroom {
       }
     }
     return ended;
+  }
+
+  /// An endpoint is one client: that which it was before has gone, without a goodbye. Returns how many of the first `looked` sessions these are.
+  std::size_t forget_before(const session& fresh, std::size_t looked) {
+    std::size_t gone = 0;
+    for (std::size_t i = 0; i < sessions_.size();) {
+      const std::shared_ptr<session> each = sessions_[i];
+      if (each.get() == &fresh || each->endpoint != fresh.endpoint) {
+        ++i;
+        continue;
+      }
+      if (i + gone < looked) ++gone;
+      forget(each);
+    }
+    return gone;
   }
 
   /// The address is the client's word; that the hello came from there is the transport's: a session belongs to the endpoint that began it.

@@ -28,6 +28,21 @@ class value_index {
  public:
   using value = std::shared_ptr<const stored_value>;
 
+  /// `most` bytes for keys and what is kept beside the values.
+  explicit value_index(std::uint64_t most = ~std::uint64_t{0}) noexcept : most_(most) {}
+
+  /// Bytes that a value takes besides its own.
+  [[nodiscard]] static std::uint64_t cost_of(std::string_view key, const protocol::meta& what) noexcept {
+    return cost_of_entry + key.size() + what.shape.size() * sizeof(what.shape[0]);
+  }
+  /// Whether it could be published where the index were empty, and whether it can as it is.
+  [[nodiscard]] bool can_hold(std::string_view key, const protocol::meta& what) const noexcept { return cost_of(key, what) <= most_; }
+  [[nodiscard]] bool has_room(std::string_view key, const protocol::meta& what) const noexcept {
+    const auto found = entries_.find(key);
+    const std::uint64_t freed = found == entries_.end() ? 0 : cost_of(key, found->second->held->meta);
+    return cost_ - freed + cost_of(key, what) <= most_;
+  }
+
   [[nodiscard]] bool contains(std::string_view key) const { return entries_.contains(key); }
 
   /// The value, which is now the most recently used; null where there is none.
@@ -40,21 +55,24 @@ class value_index {
 
   /// Puts it where the key is free, or in place of what is there.
   ///
-  /// Errors: already_exists.
+  /// Errors: already_exists, no_space where the index is full.
   [[nodiscard]] result<void> publish(std::string_view key, value fresh, put_mode mode) {
     const auto found = entries_.find(key);
+    if (found != entries_.end() && mode == put_mode::insert) return fail(errc::already_exists);
+    if (!has_room(key, fresh->meta)) return fail(errc::no_space);
     if (found != entries_.end()) {
-      if (mode == put_mode::insert) return fail(errc::already_exists);
+      cost_ += cost_of(key, fresh->meta) - cost_of(key, found->second->held->meta);
       bytes_ += fresh->meta.size - found->second->held->meta.size;
       found->second->held = std::move(fresh);
       by_use_.splice(by_use_.begin(), by_use_, found->second);
       return {};
     }
-    const std::uint64_t size = fresh->meta.size;
+    const std::uint64_t size = fresh->meta.size, cost = cost_of(key, fresh->meta);
     by_use_.push_front({std::string(key), std::move(fresh)});
     LADING_TRY { entries_.emplace(by_use_.front().key, by_use_.begin()); }
     LADING_CATCH_BAD_ALLOC(by_use_.pop_front(); return fail(errc::no_memory))
     bytes_ += size;
+    cost_ += cost;
     return {};
   }
 
@@ -97,7 +115,10 @@ class value_index {
   };
   using place = std::list<entry>::iterator;
 
+  static constexpr std::uint64_t cost_of_entry = 256;  // the entry in both containers, the value's record and its lease, about
+
   void drop(place which) {
+    cost_ -= cost_of(which->key, which->held->meta);
     bytes_ -= which->held->meta.size;
     entries_.erase(which->key);
     by_use_.erase(which);
@@ -105,7 +126,7 @@ class value_index {
 
   std::list<entry> by_use_;  // most recent first
   std::unordered_map<std::string_view, place> entries_;
-  std::uint64_t bytes_ = 0, evicted_ = 0;
+  std::uint64_t most_, cost_ = 0, bytes_ = 0, evicted_ = 0;
 };
 
 /// Whether what a peer says of a value can be true.
