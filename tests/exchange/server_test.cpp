@@ -58,5 +58,18 @@ TEST(store_server, says_that_there_is_no_memory_and_goes_on) {
   }
 }
 
+TEST(store_client, may_find_no_memory_for_its_goodbye) {
+  using server_type = store_server<loopback, select_always>;
+  const auto server = server_type::create(loopback::create().value()).value();
+  const store_service<server_type> serving(*server);
+  for (const int failures : {0, 1}) {
+    auto one = store_client<scarce, select_always>::connect(scarce(), server->address()).value();
+    ASSERT_TRUE(one->exists_batch(std::vector<std::string>{"a"})[0].has_value());
+    scarce::puts = failures;
+    one.reset();
+    EXPECT_EQ(scarce::puts, 0);
+  }
+}
+
 }  // namespace server_test
 }  // namespace lading

@@ -448,6 +448,34 @@ TEST_F(stores, memory_that_may_still_be_written_outlives_a_failed_get) {
   fetch_late(*this, sample(1999));                                   // what is decoded
 }
 
+TEST_F(stores, memory_that_may_still_be_written_outlives_a_get_that_throws) {
+  serve();
+  const std::vector<std::byte> value(400'000, std::byte{7});
+  ASSERT_TRUE(client()->put_batch(keys(1), std::vector<std::vector<std::byte>>{value})[0].has_value());
+  struct {
+    stores* self;
+    keeps_gets::fate told;
+  } both{this, {}};
+  auto how = quiet();
+  how.memory = {.capacity = 4 << 10, .slab_size = 4 << 10};
+  how.channel.idle = [](void* context) {
+    auto& now = *static_cast<decltype(both)*>(context);
+    now.self->server->progress();
+    if (now.told.kept != 0 && now.told.keep) throw 1;
+  };
+  how.channel.idle_context = &both;
+  auto transport = endpoint::create(std::make_unique<keeps_gets>(both.told)).value();
+  auto one = store_client<endpoint, select_always>::connect(std::move(transport), server->address(), how).value();
+  both.told.keep = true;
+  EXPECT_THROW(static_cast<void>(one->get_batch<std::vector<std::byte>>(keys(1), {.deadline = 10s})), int);
+  EXPECT_EQ(both.told.kept, 1u);
+  EXPECT_EQ(one->transport_used().metrics().quarantined, 1u);
+  both.told.keep = false;
+  for (int i = 0; i < 1000; ++i) one->transport_used().progress();
+  EXPECT_EQ(one->transport_used().metrics().released, 1u) << "all has been written";
+  EXPECT_EQ(one->get_batch<std::vector<std::byte>>(keys(1))[0].value(), value);
+}
+
 /// A store whose transport keeps what it fetches for some.
 struct kept_puts : ::testing::Test {
   using server_type = store_server<endpoint, select_always>;
@@ -456,7 +484,7 @@ struct kept_puts : ::testing::Test {
   [[nodiscard]] std::unique_ptr<client_type> client() {
     store_client_options how{.memory = {.capacity = 2 << 20, .slab_size = 2 << 20}, .batch_workers = 1, .serial_workers = 1};
     how.channel.attempt_time = 20ms;
-    how.channel.idle = [](void* server) { static_cast<server_type*>(server)->progress(); };
+    how.channel.idle = [](void* used) { static_cast<server_type*>(used)->progress(); };
     how.channel.idle_context = server.get();
     return client_type::connect(loopback::create().value(), server->address(), how).value();
   }
