@@ -18,10 +18,13 @@ struct exchange_item {
 };
 
 /// How a submitter groups and moves.
+///
+/// Source: the thresholds are measured by bench/submitter_bench.cpp and, for staging, bench/exchange_bench.cpp; docs/ARCHITECTURE.md has the figures.
 struct submitter_options {
   std::uint64_t max_slice = std::uint64_t{64} << 20;  ///< larger ones are split, so that a deadline or a lost peer costs no more than this much again
-  std::uint64_t stage_below =
-      0;  ///< bytes of a slice below which several, that follow each other at the peer, go as one through memory of the submitter's
+  /// Bytes of a slice below which several, that follow each other at the peer, go as one through memory of the submitter's, where the transport does not
+  /// copy them at once. It gains up to 256 bytes or so, over messages.
+  std::uint64_t stage_below = 0;
   std::uint64_t inline_limit = std::uint64_t{1} << 20;  ///< bytes of local copies up to which submit makes them itself
   std::size_t copy_workers = 2;                         ///< threads that share larger local copies, the one that asks or waits included
   worker_pool* pool = nullptr;                          ///< whose threads these are; null = worker_pool::shared()
