@@ -229,6 +229,7 @@ class ucx_driver final : public driver {
 }  // namespace detail
 }  // namespace lading
 
+#include <lading/transports/ucx/detail/driver_answers.hpp>
 #include <lading/transports/ucx/detail/driver_direct.hpp>
 #include <lading/transports/ucx/detail/driver_requests.hpp>
 #include <lading/transports/ucx/detail/driver_serving.hpp>

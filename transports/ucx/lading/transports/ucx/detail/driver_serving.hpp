@@ -127,43 +127,6 @@ inline void ucx_driver::received(ucx_incoming& message, ucs_status_t status) noe
   LADING_CATCH_BAD_ALLOC(doom(wire, errc::no_memory))
 }
 
-/// What ended well in one round is told in one message, for each of them costs the peer as much as many a request.
-inline void ucx_driver::answer(ucx_wire& wire, const ucx_head& asked, const result<void>& how) noexcept {
-  constexpr std::size_t most = 64;
-  if (how) {
-    LADING_TRY {
-      if (wire.well_done.empty()) to_tell_.push_back(&wire);
-      wire.well_done.push_back(asked.request);
-    }
-    LADING_CATCH_BAD_ALLOC(return doom(wire, errc::no_memory))
-    if (wire.well_done.size() >= most) tell_well_done(wire);
-    return;
-  }
-  refuse(how.error());
-  if (wire.outstanding >= max_outstanding) return doom(wire, errc::backend_failure);
-  say(wire, {.kind = ucx_kind::answer, .wire = wire.remote_number, .request = asked.request, .size = static_cast<std::uint64_t>(how.error().code())});
-}
-
-inline void ucx_driver::tell_well_done(ucx_wire& wire) noexcept {
-  const std::size_t count = wire.well_done.size();
-  std::erase(to_tell_, &wire);
-  if (count == 0 || !wire.alive()) return wire.well_done.clear();
-  if (wire.outstanding >= max_outstanding) return doom(wire, errc::backend_failure);
-  LADING_TRY {
-    ucx_outgoing* const message = new_outgoing(wire);
-    ucx_head head{.kind = ucx_kind::answer, .wire = wire.remote_number, .request = wire.well_done.front()};
-    if (count > 1) {
-      head.count = static_cast<std::uint32_t>(count);
-      message->payload.resize(count * sizeof(std::uint64_t));
-      for (std::size_t i = 0; i < count; ++i) store_little(message->payload.data() + i * sizeof(std::uint64_t), wire.well_done[i]);
-    }
-    wire.well_done.clear();
-    head.store(message->head);
-    send(*message, message->payload, UCP_AM_SEND_FLAG_EAGER);
-  }
-  LADING_CATCH_BAD_ALLOC(doom(wire, errc::no_memory))
-}
-
 inline void ucx_driver::serve(ucx_wire& wire, const ucx_head& head, bytes_view payload) {
   switch (head.kind) {
     case ucx_kind::welcome:
