@@ -10,10 +10,11 @@
 
 namespace lading::store_conformance {
 
-/// A transport that keeps what it gets with it until it is let go, so that transfers end before their bytes come.
+/// A transport that keeps what it gets, or puts, with it until it is let go, so that transfers end before their bytes come.
 struct keeps_gets final : driver {
   struct fate {
-    std::atomic<bool> keep{false};  // takes gets, and does not begin them
+    op direction = op::get;
+    std::atomic<bool> keep{false};  // takes gets, or puts, and does not begin them
     std::atomic<bool> hold{false};  // nor those that it took before
     std::size_t kept = 0;
   };
@@ -31,7 +32,7 @@ struct keeps_gets final : driver {
     return inner.import_key(peer, region);
   }
   std::size_t post(batch& work, std::size_t first) noexcept override {
-    if (!told.keep || work.direction() != op::get) return inner.post(work, first);
+    if (!told.keep || work.direction() != told.direction || work.size() == 0) return inner.post(work, first);
     if (!work.durable()) return 0;
     waiting.push_back({&work.token(), first});
     ++told.kept;

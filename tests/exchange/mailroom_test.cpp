@@ -8,10 +8,12 @@
 #include <atomic>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include <exchange/keeps_gets.hpp>
 #include <exchange/store_samples.hpp>
 #include <lading/exchange/client.hpp>
 #include <lading/exchange/server.hpp>
@@ -185,6 +187,56 @@ TEST_F(mailrooms, only_a_client_that_is_idle_makes_room_for_another) {
   EXPECT_TRUE(serves(*busy));
   told.given_up = true;
   EXPECT_TRUE(serves(*idle)) << "and who was comes back by itself";
+}
+
+/// A server whose path to its clients may be stuck. Waiting for what is stuck takes longer than the clients do.
+struct stuck_mailrooms : ::testing::Test {
+  using server_type = store_server<endpoint, select_always>;
+  static constexpr std::size_t most = 1;
+
+  [[nodiscard]] auto connect(std::chrono::nanoseconds time = 10s) {
+    store_client_options how{.memory = {.capacity = 1 << 20, .slab_size = 1 << 20}, .batch_workers = 1, .serial_workers = 1};
+    how.channel.slots = 1;
+    how.channel.attempt_time = 20s;
+    how.channel.connect_time = time;
+    how.channel.reconnects = 0;
+    how.channel.idle = [](void* served) { static_cast<server_type*>(served)->progress(); };
+    how.channel.idle_context = server.get();
+    return client_type::connect(loopback::create().value(), server->address(), how);
+  }
+  /// Asks for what never arrives, and is silent from then on.
+  void get_stuck(client_type& one) {
+    told.keep = told.hold = true;
+    EXPECT_EQ(one.exists_batch(keys(1), {.deadline = 20ms})[0].error(), errc::timed_out);
+    told.keep = false;
+    ASSERT_GT(told.kept, std::exchange(before, told.kept)) << "its answer is with the transport";
+  }
+
+  store_conformance::keeps_gets::fate told{.direction = op::put};
+  std::size_t before = 0;
+  std::unique_ptr<server_type> server =
+      server_type::create(endpoint::create(std::make_unique<store_conformance::keeps_gets>(told), {.close_limit = 20s}).value(),
+                          {.memory = {.capacity = 1 << 20, .slab_size = 1 << 20}, .max_clients = most, .lease_time = 1ns})
+          .value();
+  ~stuck_mailrooms() override { told.keep = told.hold = false; }
+};
+
+TEST_F(stuck_mailrooms, a_client_with_a_stuck_answer_makes_room_and_nobody_waits) {
+  auto stuck = connect().value();
+  get_stuck(*stuck);
+  auto late = connect();
+  ASSERT_TRUE(late.has_value()) << "the server has waited for the answer of the one before";
+  EXPECT_EQ(count_ok((*late)->put_batch(keys(1), std::vector<tensor>(1, numbers(10, 0)))), 1u);
+  told.hold = false;
+}
+
+TEST_F(stuck_mailrooms, memory_that_is_stuck_is_bounded) {
+  auto first = connect().value();
+  get_stuck(*first);
+  auto second = connect().value();
+  EXPECT_FALSE(connect(200ms).has_value()) << "what the transport holds is too much";
+  told.hold = false;
+  EXPECT_TRUE(connect().has_value());
 }
 
 }  // namespace mailroom_test

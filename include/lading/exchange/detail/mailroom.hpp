@@ -55,6 +55,7 @@ class mailroom {
     const auto look = [&](const std::shared_ptr<session>& client, std::size_t slot) {
       if (is_new(client, slot)) serve(client, slot, message_);
     };
+    free_memory();
     std::size_t taken = end_dials();
     const auto waiting = std::exchange(deferred_, {});
     for (const auto& [client, slot] : waiting) {
@@ -109,10 +110,11 @@ class mailroom {
     return sent;
   }
 
-  /// The client has gone. What jobs of it there are end by themselves.
+  /// The client has gone. What jobs of it there are end by themselves; its memory is freed when the transport has let go of it.
   void forget(const std::shared_ptr<session>& client) {
     leave(*client);
     client->gone = true;
+    if (client->proven) forgotten_.push_back(client);  // has room
     sessions_.erase(std::remove(sessions_.begin(), sessions_.end(), client), sessions_.end());
   }
 
@@ -140,12 +142,19 @@ class mailroom {
     dialer_.close();
     deferred_.clear();
     sessions_.clear();
+    forgotten_.clear();
   }
 
  private:
   using clock = std::chrono::steady_clock;
   static constexpr std::size_t welcome_slot = 0;
   static constexpr auto reconnect_pause = std::chrono::milliseconds(20);
+
+  /// Frees the memory of those who have gone. Destroying a region would wait for transfers that use it, and with it all other clients.
+  void free_memory() noexcept {
+    const auto is_free = [](region& memory) { return !memory || memory.deregister().has_value(); };
+    std::erase_if(forgotten_, [&](const auto& each) { return is_free(each->requests) && is_free(each->outgoing); });
+  }
 
   /// Whether there is a whole request in the slot that was not taken before; it is then message_.
   [[nodiscard]] bool is_new(const std::shared_ptr<session>& owner, std::size_t slot) {
@@ -294,7 +303,8 @@ class mailroom {
       const auto before =
           std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& each) { return !each->proven && each->endpoint == sender; });
       if (before != sessions_.end()) forget(std::shared_ptr<session>(*before));
-      if (sessions_.size() >= limits_.clients && !make_room()) return;
+      forgotten_.reserve(forgotten_.size() + sessions_.size() + 1);
+      if (forgotten_.size() >= limits_.clients || (sessions_.size() >= limits_.clients && !make_room())) return;
       sessions_.push_back(admit(number, sender, *said));
       found = sessions_.end() - 1;
     }
@@ -348,6 +358,7 @@ class mailroom {
   region lobby_;
   protocol::message message_;
   std::vector<std::shared_ptr<session>> sessions_;
+  std::vector<std::shared_ptr<session>> forgotten_;  // whose memory the transport may still use; nobody new is let in where these are too many
   std::vector<std::pair<std::shared_ptr<session>, std::size_t>> deferred_;  // requests whose slot is not free yet
   dialer<Transport> dialer_;
 };
