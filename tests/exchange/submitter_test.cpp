@@ -291,6 +291,24 @@ TEST(submitter, a_group_that_is_refused_leaves_the_others_alone) {
   EXPECT_TRUE(results[2].has_value());
 }
 
+TEST(submitter, what_names_no_slice_ends_every_item_once) {
+  for (const std::uint32_t stage_below : {0u, 100u}) {
+    loopback_sides<select_always> two({.stage_below = stage_below});
+    std::vector<exchange_item> items;
+    for (std::uint64_t i = 0; i < 5000; ++i) items.push_back(two.item(i * 32, (i ^ 1) * 32, 16));
+    EXPECT_THAT(two.ours->submit(items, op::put).get(), Each(is_ok()));
+    two.near.disconnect(two.peer);
+    const auto results = two.ours->submit(items, op::put).get();
+    ASSERT_EQ(results.size(), items.size());
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      ASSERT_FALSE(results[i].has_value());
+      ASSERT_EQ(results[i].error(), results[0].error().code());
+      ASSERT_EQ(results[i].error().details().item, i);
+    }
+    EXPECT_EQ(two.meter.read().at(strategy::transport).failed(), items.size());
+  }
+}
+
 TEST(submitter, large_local_copies_are_made_by_whoever_waits_or_asks) {
   worker_pool pool(1);
   for (const bool waits : {true, false}) {

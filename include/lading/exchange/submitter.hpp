@@ -205,11 +205,10 @@ class basic_submitter {
       if (named < sliced.slices.size() && before > 1 && !std::exchange(checked, true)) drop_refused(state, group, items, mine, peer, direction);
       if (mine.size() != before) continue;
       // What cannot be told apart by checking each alone ends with its neighbours.
+      mine.clear();
       for (const auto& place : sliced.places) {
-        if (named >= sliced.slices.size() || (place.first_slice <= named && named <= place.last_slice)) {
-          refuse(state, group, place.item, why);
-          std::erase(mine, place.item);
-        }
+        const bool ends = named >= sliced.slices.size() || (place.first_slice <= named && named <= place.last_slice);
+        ends ? refuse(state, group, place.item, why) : mine.push_back(place.item);
       }
     }
   }
