@@ -24,23 +24,26 @@ namespace lading {
 namespace detail {
 
 /// Memory that others of this process may copy from and to until its owner closes it.
+///
+/// Who enters counts itself and then looks whether it is closed; who closes says so and then looks at the count. All four are in one order that every
+/// thread sees, or both could miss each other.
 class reachable_memory {
  public:
   explicit reachable_memory(bytes_span bytes) noexcept : bytes_(bytes) {}
 
   /// Whether the memory may be used now; then until leave().
   [[nodiscard]] bool enter() noexcept {
-    users_.fetch_add(1, std::memory_order_acq_rel);
-    if (!closed_.load(std::memory_order_acquire)) return true;
+    users_.fetch_add(1, std::memory_order_seq_cst);
+    if (!closed_.load(std::memory_order_seq_cst)) return true;
     leave();
     return false;
   }
-  void leave() noexcept { users_.fetch_sub(1, std::memory_order_acq_rel); }
+  void leave() noexcept { users_.fetch_sub(1, std::memory_order_release); }
 
   /// Lets nobody in any more, and waits for the copies that are at it: some milliseconds at most.
   void close() noexcept {
-    closed_.store(true, std::memory_order_release);
-    while (users_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+    closed_.store(true, std::memory_order_seq_cst);
+    while (users_.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
   }
   [[nodiscard]] bytes_span bytes() const noexcept { return bytes_; }
 
