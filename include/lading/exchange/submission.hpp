@@ -42,7 +42,7 @@ class submission {
     if (!shared_->orphans.adopt(state_)) end(std::span(&state_, 1), *shared_);
   }
 
-  /// Whether every item has ended. Asking again and again is enough for copies inside the process: each call makes some of them, without waiting. The
+  /// Whether every item has ended. Asking again and again is enough for copies inside the process: each call makes up to 32 MiB of them. The
   /// transport's progress is its owner's, or of wait() and wait_for().
   bool is_ready() noexcept { return state_ == nullptr || advance(*state_, *shared_); }
 
