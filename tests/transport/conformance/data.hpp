@@ -175,6 +175,23 @@ inline void a_prepared_batch_moves_what_is_there_each_time(const any_rig& rig) {
   }
 }
 
+inline void a_prepared_batch_runs_several_times_at_once(const any_rig& rig) {
+  constexpr std::size_t size = 1 << 16;
+  connected_pair pair(rig, size);
+  fill(pair.near_memory.bytes(), 601);
+  std::vector<slice> slices;
+  for (std::size_t i = 0; i < 16; ++i) slices.push_back(pair.one(i * 4096, i * 4096, 4096));
+  const prepared_batch prepared = pair.near->prepare(pair.to_far, op::put, slices).value();
+  std::vector<transfer> running;
+  for (int i = 0; i < 8; ++i) running.push_back(pair.near->submit(prepared).value());
+  for (transfer& each : running) {
+    const completion how = pair.finish(each);
+    ASSERT_TRUE(how.ok()) << how.status.error().message();
+    ASSERT_EQ(how.bytes, size);
+  }
+  EXPECT_TRUE(same(pair.near_memory.bytes(), pair.far_memory.bytes()));
+}
+
 inline void a_notification_comes_after_its_bytes(const any_rig& rig) {
   connected_pair pair(rig, 1 << 16);
   LADING_CONFORMANCE_NEEDS_NOTIFY(*pair.near);
@@ -219,6 +236,7 @@ inline constexpr conformance_case data_cases[] = {{"puts_every_size", puts_every
                                                   {"both_directions_at_once", both_directions_at_once},
                                                   {"many_threads_submit_at_once", many_threads_submit_at_once},
                                                   {"a_prepared_batch_moves_what_is_there_each_time", a_prepared_batch_moves_what_is_there_each_time},
+                                                  {"a_prepared_batch_runs_several_times_at_once", a_prepared_batch_runs_several_times_at_once},
                                                   {"a_notification_comes_after_its_bytes", a_notification_comes_after_its_bytes},
                                                   {"metrics_count_what_ended", metrics_count_what_ended}};
 

@@ -241,6 +241,30 @@ inline void closing_the_endpoint_ends_its_transfers(const any_rig& rig) {
   EXPECT_TRUE(pair.near_region.deregister().has_value()) << "a region outlives its endpoint";
 }
 
+/// What was in flight when the endpoint closed reads and writes this side's memory no more: it is its owner's.
+inline void memory_is_left_alone_after_closing(const any_rig& rig) {
+  constexpr std::size_t size = 1 << 18;
+  for (const op direction : {op::put, op::get}) {
+    connected_pair pair(rig, size, {.close_limit = std::chrono::milliseconds(100)});
+    if (direction == op::get && !pair.near->capabilities().serves_get) continue;
+    fill(pair.near_memory.bytes(), 77);
+    std::vector<transfer> running;
+    const slice all = pair.one(0, 0, size);
+    for (int i = 0; i < 8; ++i) running.push_back(pair.near->submit(pair.to_far, direction, std::span(&all, 1)).value());
+    pair.near->progress();
+    pair.near.reset();
+    for (const transfer& each : running) EXPECT_TRUE(each.ready());
+    fill(pair.near_memory.bytes(), 79);
+    guarded_memory later(size);
+    fill(later.bytes(), 79);
+    for (int i = 0; i < 1000; ++i) pair.progress();
+    EXPECT_TRUE(same(pair.near_memory.bytes(), later.bytes())) << "the near memory was written";
+    for (std::size_t at = 0; at < size; at += 8) {
+      ASSERT_FALSE(same(pair.far_memory.bytes().subspan(at, 8), later.bytes().subspan(at, 8))) << "the near memory was read at " << at;
+    }
+  }
+}
+
 inline constexpr conformance_case endings_cases[] = {
     {"a_deadline_ends_a_transfer", a_deadline_ends_a_transfer},
     {"the_default_deadline_holds", the_default_deadline_holds},
@@ -251,6 +275,7 @@ inline constexpr conformance_case endings_cases[] = {
     {"a_dropped_transfer_runs_on", a_dropped_transfer_runs_on},
     {"too_many_at_once_would_block", too_many_at_once_would_block},
     {"a_slow_receiver_loses_no_notification", a_slow_receiver_loses_no_notification},
-    {"closing_the_endpoint_ends_its_transfers", closing_the_endpoint_ends_its_transfers}};
+    {"closing_the_endpoint_ends_its_transfers", closing_the_endpoint_ends_its_transfers},
+    {"memory_is_left_alone_after_closing", memory_is_left_alone_after_closing}};
 
 }  // namespace lading::conformance

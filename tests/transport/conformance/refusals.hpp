@@ -103,6 +103,34 @@ inline void a_remote_region_of_an_older_generation(const any_rig& rig) {
   EXPECT_TRUE(pair.run(op::put, std::span(&by_new, 1)).ok());
 }
 
+inline void a_slice_that_is_refused_does_not_hold_up_the_others(const any_rig& rig) {
+  connected_pair pair(rig, 4096);
+  fill(pair.near_memory.bytes(), 53);
+  region doomed = pair.far->allocate_region(4096).value();
+  slice wrong = pair.one(0, 0, 64);
+  wrong.remote = pair.near->import_region(pair.to_far, pair.far->export_region(doomed).value()).value();
+  ASSERT_TRUE(pair.run(op::put, std::span(&wrong, 1)).ok());
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!doomed.deregister() && std::chrono::steady_clock::now() < until) pair.progress();
+  ASSERT_EQ(doomed.size(), 0u);
+  const std::vector<slice> batch{pair.one(0, 0, 64), wrong, pair.one(1000, 1000, 3000)};
+  const completion how = pair.run(op::put, batch);
+  ASSERT_FALSE(how.ok());
+  EXPECT_EQ(name_of(how.status.error().code()), "not_registered");
+  // Where this side could see it, the whole batch was refused, and nothing moved.
+  const bool all = how.done == 0;
+  EXPECT_EQ(how.failed, all ? 3u : 1u);
+  EXPECT_EQ(how.first_failed, all ? 0u : 1u);
+  EXPECT_EQ(how.bytes, all ? 0u : 3064u);
+  for (const slice& each : {batch.front(), batch.back()}) {
+    const bytes_view arrived = pair.far_memory.bytes().subspan(each.remote_offset, each.size);
+    EXPECT_EQ(same(arrived, pair.near_memory.bytes().subspan(each.local_offset, each.size)), !all);
+    EXPECT_EQ(std::all_of(arrived.begin(), arrived.end(), [](std::byte one) { return one == std::byte{0}; }), all);
+  }
+  const slice control = pair.one(0, 64, 900);
+  EXPECT_TRUE(pair.run(op::put, std::span(&control, 1)).ok());
+}
+
 inline void descriptors_that_were_cut_or_changed(const any_rig& rig) {
   connected_pair pair(rig, 4096);
   const std::vector<std::byte> good = pair.far->export_region(pair.far_region).value();
@@ -176,15 +204,17 @@ inline void regions_of_no_bytes(const any_rig& rig) {
   EXPECT_EQ(control.size(), 1u);
 }
 
-inline constexpr conformance_case refusals_cases[] = {{"slices_out_of_range", slices_out_of_range},
-                                                      {"regions_that_are_not_registered", regions_that_are_not_registered},
-                                                      {"a_local_region_after_deregistration", a_local_region_after_deregistration},
-                                                      {"a_remote_region_of_an_older_generation", a_remote_region_of_an_older_generation},
-                                                      {"descriptors_that_were_cut_or_changed", descriptors_that_were_cut_or_changed},
-                                                      {"descriptors_of_others", descriptors_of_others},
-                                                      {"a_remote_region_of_another_peer", a_remote_region_of_another_peer},
-                                                      {"an_import_after_its_release", an_import_after_its_release},
-                                                      {"addresses_that_were_cut_or_changed", addresses_that_were_cut_or_changed},
-                                                      {"regions_of_no_bytes", regions_of_no_bytes}};
+inline constexpr conformance_case refusals_cases[] = {
+    {"slices_out_of_range", slices_out_of_range},
+    {"regions_that_are_not_registered", regions_that_are_not_registered},
+    {"a_local_region_after_deregistration", a_local_region_after_deregistration},
+    {"a_remote_region_of_an_older_generation", a_remote_region_of_an_older_generation},
+    {"a_slice_that_is_refused_does_not_hold_up_the_others", a_slice_that_is_refused_does_not_hold_up_the_others},
+    {"descriptors_that_were_cut_or_changed", descriptors_that_were_cut_or_changed},
+    {"descriptors_of_others", descriptors_of_others},
+    {"a_remote_region_of_another_peer", a_remote_region_of_another_peer},
+    {"an_import_after_its_release", an_import_after_its_release},
+    {"addresses_that_were_cut_or_changed", addresses_that_were_cut_or_changed},
+    {"regions_of_no_bytes", regions_of_no_bytes}};
 
 }  // namespace lading::conformance
