@@ -144,4 +144,22 @@ void one_small_slice(benchmark::State& state) {
 }
 BENCHMARK(one_small_slice);
 
+/// What a small batch costs while as many others run: each is queued, and the oldest is waited for.
+void small_batches_running(benchmark::State& state) {
+  const auto running_at_once = static_cast<std::size_t>(state.range(0));
+  lading::worker_pool pool(1);
+  fixture here(4096, {.workers = 2, .inline_limit = 0, .pool = &pool});
+  const auto slices = here.slices(1, 64, 64);
+  const auto prepared = here.near.prepare(here.to_far, lading::op::put, slices).value();
+  std::vector<lading::transfer> running;
+  for (std::size_t i = 0; i < running_at_once; ++i) running.push_back(here.near.submit(prepared).value());
+  std::size_t oldest = 0;
+  for (auto _ : state) {
+    running[oldest].wait();
+    running[oldest] = here.near.submit(prepared).value();
+    oldest = (oldest + 1) % running_at_once;
+  }
+}
+BENCHMARK(small_batches_running)->ArgName("at_once")->Arg(1)->Arg(32)->Arg(4096);
+
 }  // namespace
