@@ -125,6 +125,47 @@ struct liar : loopback {
   std::uint64_t claimed = 0;
 };
 
+/// Spoils a byte of what it fetches.
+struct spoiling : loopback {
+  spoiling() : loopback(loopback::create().value()) {}
+  [[nodiscard]] result<region> allocate_region(std::size_t size) {
+    auto made = loopback::allocate_region(size);
+    if (made) memory[made->id()] = made->bytes();
+    return made;
+  }
+  [[nodiscard]] result<transfer> submit(peer_id peer, op direction, std::span<const slice> slices, const submit_options& how = {}) {
+    auto moving = loopback::submit(peer, direction, slices, how);
+    if (moving && direction == op::get && !slices.empty() && left > 0) {
+      --left;
+      EXPECT_TRUE(moving->wait().ok());
+      memory[slices[0].local][slices[0].local_offset + slices[0].size - 1] ^= std::byte{1};
+    }
+    return moving;
+  }
+  [[nodiscard]] result<transfer> submit(const prepared_batch& prepared, const submit_options& how = {}) { return loopback::submit(prepared, how); }
+
+  std::map<region_id, bytes_span> memory;
+  int left = 0;
+};
+
+TEST(store_client, returns_no_value_whose_bytes_are_not_those_that_were_put) {
+  const auto server = server_type::create(loopback::create().value()).value();
+  const store_service<server_type> serving(*server);
+  const auto one = store_client<spoiling, select_always>::connect(spoiling(), server->address(), {.batch_workers = 1, .serial_workers = 1}).value();
+  ASSERT_TRUE(one->put_batch(keys, values)[0].has_value());
+  const auto get = [&] { return one->get_batch<std::vector<std::byte>>(keys)[0]; };
+  one->transport_used().left = 1;
+  EXPECT_EQ(get().value(), values[0]) << "it asks again";
+  EXPECT_EQ(one->metrics().retried, 1u);
+  one->transport_used().left = 1000;
+  EXPECT_EQ(get().error(), errc::checksum_mismatch);
+  EXPECT_EQ(one->view_batch<bytes_view>(keys)[0].error(), errc::checksum_mismatch);
+  std::vector<std::byte> buffer(1);
+  EXPECT_EQ(one->get_batch_into(keys, std::vector<bytes_span>{buffer})[0].error(), errc::checksum_mismatch);
+  one->transport_used().left = 0;
+  EXPECT_EQ(get().value(), values[0]);
+}
+
 TEST(store_client, allocates_no_more_than_it_may_and_uses_up_no_slot) {
   using server_of_lies = store_server<liar, select_always>;
   using careful = store_client<loopback, select_always>;

@@ -259,7 +259,7 @@ TEST_F(hostile_clients, bytes_that_are_no_request_are_not_answered_and_do_no_har
     const std::vector<std::byte> body(message);
     detail::store_little(message.data(), protocol::magic);
     detail::store_little(message.data() + 4, protocol::version);
-    detail::store_little(message.data() + 6, static_cast<std::uint16_t>(2 + random() % 2));
+    detail::store_little(message.data() + 6, static_cast<std::uint16_t>(2 + random() % 5));
     detail::store_little(message.data() + 8, static_cast<std::uint32_t>(message.size() - 40));
     detail::store_little(message.data() + 12, std::uint32_t{0});
     detail::store_little(message.data() + 16, hostile::me);
