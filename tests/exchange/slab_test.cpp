@@ -111,6 +111,26 @@ TEST_F(slabs, no_two_leases_share_a_byte) {
   EXPECT_EQ(pool.take_one(65'536).value().size(), 65'536u);
 }
 
+TEST_F(slabs, tell_whether_something_would_fit) {
+  std::mt19937 random(7);
+  std::size_t fitted = 0, refused = 0;
+  for (int round = 0; round < 300; ++round) {
+    auto pool = make({.capacity = 1 << 14, .slab_size = 1 << 12, .max_extents = 3});
+    std::vector<slab_lease> stay, go;
+    while (auto lease = pool.take(1 + random() % 900)) (random() % 2 == 0 ? stay : go).push_back(std::move(*lease));
+    std::vector<slab_extent> more;
+    for (const slab_lease& each : go) more.insert(more.end(), each.extents().begin(), each.extents().end());
+    const std::uint64_t size = 1 + random() % 6000;
+    ASSERT_EQ(pool.would_fit(size, {}), pool.take(size).has_value());
+    const bool fits = pool.would_fit(size, more);
+    go.clear();
+    ASSERT_EQ(pool.take(size).has_value(), fits) << "round " << round;
+    ++(fits ? fitted : refused);
+  }
+  EXPECT_GT(fitted, 20u);
+  EXPECT_GT(refused, 20u);
+}
+
 TEST_F(slabs, serve_several_threads) {
   auto pool = make({.capacity = 65'536, .slab_size = 65'536});
   std::vector<std::thread> threads;

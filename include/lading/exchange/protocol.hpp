@@ -80,8 +80,8 @@ struct hello {
 struct welcome {
   std::vector<std::byte> requests;  ///< descriptor of the client's request slots
   std::uint32_t slots = 0;          ///< as many as asked for, or fewer
-  std::uint64_t lease_time = 0;     ///< nanoseconds for which what was found stays readable
-  std::uint64_t transfer_time = 0;  ///< nanoseconds after which the store no longer reads what a request offered
+  std::uint64_t lease_time = 0;     ///< nanoseconds for which what was found stays readable, besides 20 for each of its bytes
+  std::uint64_t transfer_time = 0;  ///< nanoseconds, besides 20 for each byte, after which the store no longer reads what a request offered
 };
 
 struct put_entry {

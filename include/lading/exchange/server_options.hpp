@@ -27,8 +27,10 @@ struct store_server_options {
   std::size_t max_key = 1024;         ///< bytes
   std::size_t max_imports = 1024;     ///< regions of one client that are kept imported
   std::size_t max_leases = 65'536;    ///< batches that may be read at a time
-  std::chrono::nanoseconds lease_time = std::chrono::seconds(10);          ///< for which a value that was found stays where it is
-  std::chrono::nanoseconds transfer_time = std::chrono::seconds(5);        ///< after which a put whose bytes do not arrive is given up
+  std::chrono::nanoseconds lease_time =
+      std::chrono::seconds(10);  ///< for which a value that was found stays where it is, besides 20 ns for each byte
+  std::chrono::nanoseconds transfer_time =
+      std::chrono::seconds(5);  ///< after which, besides 20 ns for each byte, a put whose bytes do not arrive is given up
   std::chrono::nanoseconds connect_time = std::chrono::milliseconds(500);  ///< for reaching a client that says hello
   std::size_t serial_workers = 1;                                          ///< threads that share the verification of one request
   worker_pool* pool = nullptr;                                             ///< whose threads these are; null = worker_pool::shared()

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -99,6 +100,30 @@ class slab_core {
     if (wanted == 0) return taken;
     for (const slab_extent& each : taken) give(each.slab, each.offset, align_up<std::uint64_t>(each.size, alignment));
     return full(size);
+  }
+
+  /// Whether take would find room for so much, in no more pieces than it may be, were `more` free besides.
+  ///
+  /// Complexity: n log n for the extents and the holes.
+  [[nodiscard]] bool would_fit(std::uint64_t size, std::span<const slab_extent> more) {
+    std::vector<slab_extent> all(more.begin(), more.end());
+    for (slab_extent& each : all) each.size = align_up<std::uint64_t>(each.size, alignment);
+    {
+      std::lock_guard held(mutex_);
+      release_quarantined();
+      for (const auto& [hole_size, slab, offset] : by_size_) all.push_back({slab, offset, hole_size});
+    }
+    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return std::tie(a.slab, a.offset) < std::tie(b.slab, b.offset); });
+    std::vector<std::uint64_t> sizes;  // of the holes that there would be
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const bool follows = i != 0 && all[i].slab == all[i - 1].slab && all[i].offset == all[i - 1].offset + all[i - 1].size;
+      follows ? sizes.back() += all[i].size : sizes.emplace_back(all[i].size);
+    }
+    const std::size_t usable = std::min(sizes.size(), max_extents_);
+    std::nth_element(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(usable), sizes.end(), std::greater<>());
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < usable; ++i) sum += sizes[i];
+    return sum >= size;  // take uses the largest ones
   }
 
   void give_back(std::span<const slab_extent> extents) noexcept {
@@ -301,6 +326,11 @@ class slab_pool {
   ///
   /// Errors: no_space.
   [[nodiscard]] result<slab_lease> take_one(std::uint64_t size) { return lease(core_->take(size, true, 1)); }
+
+  /// Whether take would find room for so much, were `more` free besides.
+  ///
+  /// Complexity: n log n for the extents and the holes.
+  [[nodiscard]] bool would_fit(std::uint64_t size, std::span<const slab_extent> more) const { return core_->would_fit(size, more); }
 
   [[nodiscard]] region_id region_of(std::uint32_t index) const noexcept { return slabs_[index].memory.id(); }
   [[nodiscard]] bytes_view descriptor_of(std::uint32_t index) const noexcept { return slabs_[index].shared.descriptor(); }

@@ -131,8 +131,10 @@ class channel {
   }
 
   [[nodiscard]] peer_id peer() const noexcept { return peer_.load(); }
-  /// After this time the server no longer reads what a request offered.
-  [[nodiscard]] std::chrono::nanoseconds transfer_time() const noexcept { return std::chrono::nanoseconds(transfer_time_.load()); }
+  /// After this time the server no longer reads what a request offered, which is so many bytes.
+  [[nodiscard]] std::chrono::nanoseconds transfer_time(std::uint64_t bytes) const noexcept {
+    return std::chrono::nanoseconds(transfer_time_.load()) + time_for(bytes);
+  }
 
   /// A transfer with the server ended so: should that mean that the server is lost, the next call connects again.
   void note(errc code, std::uint64_t connection) noexcept {

@@ -14,12 +14,14 @@
 #include <lading/core/config.hpp>
 #include <lading/exchange/detail/late_memory.hpp>
 #include <lading/exchange/detail/mailroom.hpp>
+#include <lading/exchange/detail/retry.hpp>
 #include <lading/exchange/detail/value_index.hpp>
 #include <lading/exchange/protocol.hpp>
 #include <lading/exchange/server_options.hpp>
 #include <lading/exchange/slab.hpp>
 #include <lading/exchange/submitter.hpp>
 #include <lading/memory/worker_pool.hpp>
+#include <lading/transport/time_source.hpp>
 
 namespace lading::detail {
 
@@ -57,7 +59,9 @@ class intake {
       if (!accepted) value.code = static_cast<std::uint16_t>(accepted.error().code());
       value.last_item = items.size();
     }
-    job->moving = submitter_.submit(items, op::get, {.deadline = options_.transfer_time});
+    std::uint64_t bytes = 0;
+    for (const exchange_item& each : items) bytes += each.where.size;  // of the slabs, no more than these have
+    job->moving = submitter_.submit(items, op::get, {.deadline = later(options_.transfer_time, time_for(bytes))});
     ++client->jobs;
     jobs_.push_back(std::move(job));
   }
@@ -144,11 +148,28 @@ class intake {
     return {};
   }
 
-  /// Whether evicting can make room: for what cannot fit nothing is evicted.
-  [[nodiscard]] bool can_fit(std::uint64_t size) const noexcept {
+  /// Whether evicting can make room, in no more pieces than a value may be: for what cannot fit nothing is evicted.
+  ///
+  /// Complexity: as many values as are to be evicted, mostly; n log n for the values and the holes where many must be joined.
+  [[nodiscard]] bool can_fit(std::uint64_t size) const {
     if (size > std::min<std::uint64_t>(slabs_.capacity(), options_.memory.max_extents * slabs_.largest())) return false;
     const std::uint64_t needed = align_up<std::uint64_t>(size, slab_core::alignment), free = slabs_.free_bytes();
-    return needed <= free || index_.can_evict(needed - free);
+    std::vector<slab_extent> evicted;
+    std::uint64_t bytes = 0, looked = 0;
+    bool fits = false;
+    index_.each_evictable([&](const std::string&, const stored_value& value) {
+      for (const slab_extent& each : value.lease.extents()) {
+        evicted.push_back(each);
+        bytes += align_up<std::uint64_t>(each.size, slab_core::alignment);
+      }
+      fits = bytes >= needed && evicted.size() <= options_.memory.max_extents;
+      if (!fits && bytes >= needed && bytes > 4 * looked) {  // not after each of them
+        looked = bytes;
+        fits = slabs_.would_fit(needed, evicted);
+      }
+      return !fits;
+    });
+    return fits || (needed <= free + bytes && slabs_.would_fit(needed, evicted));
   }
 
   void finish(const std::shared_ptr<put_job>& ended) {
@@ -185,7 +206,7 @@ class intake {
   [[nodiscard]] result<void> publish(incoming_value& value, put_mode mode) {
     LADING_TRY {
       const bool wanted = mode == put_mode::replace || !index_.contains(value.key);
-      while (wanted && options_.evict == eviction::lru && !index_.has_room(value.key, value.value->meta) && index_.evict()) {}
+      if (wanted && options_.evict == eviction::lru && !index_.has_room(value.key, value.value->meta)) index_.make_room(value.key, value.value->meta);
       return index_.publish(value.key, std::move(value.value), mode);
     }
     LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory))

@@ -196,8 +196,7 @@ class lanes {
   [[nodiscard]] std::size_t room() const noexcept { return options_.slot_size - protocol::head_size; }
   /// How long one attempt to move so many bytes may take: a lost one must not use up the time for another.
   [[nodiscard]] std::chrono::nanoseconds attempt_time(std::uint64_t bytes, clock::time_point until) const noexcept {
-    constexpr std::uint64_t slowest = 20;  // nanoseconds for a byte
-    const auto wanted = later(options_.attempt_time, std::chrono::nanoseconds(std::min(bytes, std::uint64_t{1} << 40) * slowest));
+    const auto wanted = later(options_.attempt_time, time_for(bytes));
     return std::clamp<std::chrono::nanoseconds>(until - clock::now(), std::min<std::chrono::nanoseconds>(std::chrono::milliseconds(1), wanted),
                                                 wanted);
   }

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <lading/core/checked.hpp>
+#include <lading/exchange/detail/retry.hpp>
 #include <lading/exchange/detail/value_index.hpp>
 #include <lading/transport/identity.hpp>
 #include <lading/transport/time_source.hpp>
@@ -26,7 +28,11 @@ class read_leases {
   /// Returns the lease's number; never 0, and no other server's: one that comes late to be released there must not end another.
   [[nodiscard]] std::uint64_t add(std::uint64_t reader, std::vector<value_index::value> values) {
     if (++last_ == 0) ++last_;
-    leases_.emplace(last_, lease{reader, later(clock::now(), time_), std::move(values)});
+    std::uint64_t bytes = 0;
+    for (const auto& each : values) {
+      if (!checked_add(bytes, each->meta.size, bytes)) bytes = ~std::uint64_t{0};
+    }
+    leases_.emplace(last_, lease{reader, later(clock::now(), later(time_, time_for(bytes))), std::move(values)});
     return last_;
   }
   void release(std::uint64_t reader, std::uint64_t number) noexcept {

@@ -1,7 +1,7 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What is tried again, and how long after.
+// What is tried again, how long after, and how long one try may take.
 
 #include <algorithm>
 #include <chrono>
@@ -30,6 +30,12 @@ namespace lading::detail {
 /// Of those, the ones that come back for ever where the cause is not the moment: they are tried again only so often.
 [[nodiscard]] constexpr bool is_doubtful(errc code) noexcept { return code == errc::checksum_mismatch || code == errc::backend_failure; }
 inline constexpr unsigned most_doubts = 8;
+
+/// What a transfer of so many bytes may take beyond the time that any transfer may take; no more than six hours.
+[[nodiscard]] constexpr std::chrono::nanoseconds time_for(std::uint64_t bytes) noexcept {
+  constexpr std::uint64_t slowest = 20;  // nanoseconds for a byte
+  return std::chrono::nanoseconds(std::min(bytes, std::uint64_t{1} << 40) * slowest);
+}
 
 /// Waits longer each time, and never as long as others do.
 class backoff {

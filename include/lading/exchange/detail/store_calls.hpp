@@ -190,9 +190,11 @@ class store_calls {
           return {};
         });
     if (!asked) {
+      std::uint64_t offered = 0;
+      for (std::size_t i = 0; i < count; ++i) offered += values[pending[i]].meta.size;
       for (std::size_t i = 0; i < count; ++i) {
         outgoing_value& value = values[pending[i]];
-        std::move(value.memory).quarantine(line_.transfer_time());
+        std::move(value.memory).quarantine(line_.transfer_time(offered));
         done(value.index, result<void>(fail(asked.error().with_item(value.index))));
       }
     }

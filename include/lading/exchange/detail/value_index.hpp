@@ -83,14 +83,12 @@ class value_index {
     return true;
   }
 
-  /// Whether evicting gives back so many bytes of slabs.
-  [[nodiscard]] bool can_evict(std::uint64_t wanted) const noexcept {
-    std::uint64_t found = 0;
-    for (auto each = by_use_.rbegin(); each != by_use_.rend() && found < wanted; ++each) {
-      if (each->held.use_count() != 1) continue;
-      for (const slab_extent& taken : each->held->lease.extents()) found += align_up<std::uint64_t>(taken.size, slab_core::alignment);
+  /// Calls use(value) for the values that evict would drop, in that order, until it returns false.
+  template <class Use>
+  void each_evictable(Use&& use) const {
+    for (auto each = by_use_.rbegin(); each != by_use_.rend(); ++each) {
+      if (each->held.use_count() == 1 && !use(each->key, *each->held)) return;
     }
-    return found >= wanted;
   }
 
   /// Drops the least recently used value that nobody reads; false where there is none.
@@ -102,6 +100,18 @@ class value_index {
       return true;
     }
     return false;
+  }
+
+  /// Evicts until there is room for what publish would keep beside the value; nothing where that would not be enough.
+  void make_room(std::string_view key, const protocol::meta& what) {
+    const auto found = entries_.find(key);
+    std::uint64_t left = cost_ + cost_of(key, what) - (found == entries_.end() ? 0 : cost_of(key, found->second->held->meta));
+    each_evictable([&](const std::string& other, const stored_value& held) {
+      if (other != key) left -= cost_of(other, held.meta);
+      return left > most_;
+    });
+    if (left > most_) return;
+    while (!has_room(key, what) && evict()) {}
   }
 
   [[nodiscard]] std::uint64_t size() const noexcept { return entries_.size(); }
