@@ -1,10 +1,13 @@
 // Copyright the lading authors. SPDX-License-Identifier: Apache-2.0
 
 // Threads put, replace, get and remove a few keys at once; afterwards there must be an order of these calls, each between its begin and its end, in which
-// every one of them gives the result that it gave.
+// every one of them gives the result that it gave. The same over a transport that loses, delays, repeats, cuts and spoils what it carries, where a call of
+// unknown end may have been done at any time after its begin, or never. LADING_FAULT_SEEDS and LADING_FAULT_FIRST are those of fault_test.
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -20,10 +23,12 @@
 #include <lading/exchange/client.hpp>
 #include <lading/exchange/server.hpp>
 #include <lading/exchange/service.hpp>
+#include <lading/transport/fault_injecting.hpp>
 #include <lading/transports/loopback.hpp>
 
 namespace lading {
 namespace linearisability_test {
+using namespace std::chrono_literals;
 
 using server_type = store_server<loopback, select_always>;
 using client_type = store_client<loopback, select_always>;
@@ -35,16 +40,19 @@ struct event {
   std::uint64_t begin = 0, end = 0;
   std::uint64_t value = 0;  // that was put, or found
   bool done = false;        // found, put, or removed
+  bool unknown = false;     // it may be done, once it has begun, or not
 };
 
 /// The state after `each`, if it can have happened in `state`.
 std::optional<std::uint64_t> apply(const event& each, std::uint64_t state) {
   switch (each.what) {
     case event::call::insert:
+      if (each.unknown) return state == 0 ? std::optional(each.value) : std::nullopt;
       return each.done ? (state == 0 ? std::optional(each.value) : std::nullopt) : (state != 0 ? std::optional(state) : std::nullopt);
     case event::call::replace: return each.value;
     case event::call::get: return (each.done ? state == each.value : state == 0) ? std::optional(state) : std::nullopt;
     case event::call::remove:
+      if (each.unknown) return state != 0 ? std::optional(std::uint64_t{0}) : std::nullopt;
       return each.done ? (state != 0 ? std::optional(std::uint64_t{0}) : std::nullopt) : (state == 0 ? std::optional(state) : std::nullopt);
   }
   return std::nullopt;
@@ -53,12 +61,14 @@ std::optional<std::uint64_t> apply(const event& each, std::uint64_t state) {
 /// Whether there is an order. At most 64 events.
 class order {
  public:
-  explicit order(const std::vector<event>& all) : all_(all) {}
+  explicit order(const std::vector<event>& all) : all_(all) {
+    for (std::size_t i = 0; i < all_.size(); ++i) known_ |= all_[i].unknown ? 0 : std::uint64_t{1} << i;
+  }
   [[nodiscard]] bool exists() { return search(0, 0); }
 
  private:
   bool search(std::uint64_t done, std::uint64_t state) {
-    if (done == (all_.size() == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << all_.size()) - 1)) return true;
+    if ((done & known_) == known_) return true;
     if (!seen_.insert({done, state}).second) return false;
     std::uint64_t first_end = ~std::uint64_t{0};
     for (std::size_t i = 0; i < all_.size(); ++i) {
@@ -73,6 +83,7 @@ class order {
   }
 
   const std::vector<event>& all_;
+  std::uint64_t known_ = 0;  // those that must be in the order
   std::set<std::pair<std::uint64_t, std::uint64_t>> seen_;
 };
 
@@ -83,10 +94,70 @@ TEST(order, is_told_from_disorder) {
   EXPECT_FALSE(order({{insert, 1, 2, 7, true}, {remove, 3, 4, 0, true}, {get, 5, 6, 7, true}}).exists()) << "a value that came back";
   EXPECT_FALSE(order({{insert, 1, 4, 7, true}, {insert, 2, 3, 8, true}}).exists()) << "two inserts of one key";
   EXPECT_TRUE(order({{replace, 1, 4, 7, true}, {replace, 2, 3, 8, true}, {get, 5, 6, 7, true}}).exists());
+  constexpr std::uint64_t never = ~std::uint64_t{0};
+  EXPECT_TRUE(order({{insert, 1, never, 7, false, true}, {get, 2, 3, 0, false}, {get, 4, 5, 7, true}}).exists()) << "done late";
+  EXPECT_TRUE(order({{insert, 1, never, 7, false, true}, {get, 2, 3, 0, false}}).exists()) << "or never";
+  EXPECT_FALSE(order({{get, 1, 2, 7, true}, {insert, 3, never, 7, false, true}}).exists()) << "but not before it began";
+  EXPECT_FALSE(order({{replace, 1, never, 7, false, true}, {get, 2, 3, 7, true}, {replace, 4, 5, 8, true}, {get, 6, 7, 7, true}}).exists())
+      << "nor twice";
+}
+
+constexpr std::size_t key_count = 2;
+using history = std::vector<std::vector<event>>;  // of each key
+
+/// What all callers share.
+struct tally {
+  std::atomic<std::uint64_t> clock{0}, marks{0};
+  std::atomic<std::size_t> failures{0}, undecided{0};
+};
+
+/// One call about all keys, of any kind.
+template <class Client>
+void call_once(Client& one, std::mt19937_64& random, tally& all, history& into) {
+  static const std::vector<std::string> names{"first", "second"};
+  const auto what = static_cast<event::call>(random() % 4);
+  std::vector<std::vector<std::byte>> values;
+  std::vector<event> events(key_count);
+  for (event& each : events) {
+    each.what = what;
+    each.begin = ++all.clock;
+    if (what != event::call::insert && what != event::call::replace) continue;
+    each.value = ++all.marks;
+    std::vector<std::byte> value(std::size_t{8} << (random() % 10));
+    for (std::size_t at = 0; at < value.size(); at += 8) std::memcpy(value.data() + at, &each.value, 8);
+    values.push_back(std::move(value));
+  }
+  const auto note = [&](std::size_t key, const auto& how, errc expected) {
+    events[key].done = how.has_value();
+    events[key].unknown = !how && how.error() != expected;
+    if (!events[key].unknown) return;
+    ++all.undecided;
+    if (!detail::is_transient(how.error().code())) ++all.failures;
+  };
+  if (what == event::call::get) {
+    const auto got = one.template get_batch<std::vector<std::byte>>(names);
+    for (std::size_t key = 0; key < key_count; ++key) {
+      note(key, got[key], errc::not_found);
+      if (!got[key]) continue;
+      std::memcpy(&events[key].value, got[key]->data(), 8);
+      for (std::size_t at = 0; at < got[key]->size(); at += 8)
+        all.failures += std::memcmp(got[key]->data() + at, &events[key].value, 8) != 0 ? 1u : 0u;
+    }
+  } else if (what == event::call::remove) {
+    const auto removed = one.remove_batch(names);
+    for (std::size_t key = 0; key < key_count; ++key) note(key, removed[key], errc::not_found);
+  } else {
+    const auto put = one.put_batch(names, values, {.mode = what == event::call::insert ? put_mode::insert : put_mode::replace});
+    for (std::size_t key = 0; key < key_count; ++key) note(key, put[key], errc::already_exists);
+  }
+  for (std::size_t key = 0; key < key_count; ++key) {
+    events[key].end = events[key].unknown ? ~std::uint64_t{0} : ++all.clock;
+    if (!events[key].unknown || what != event::call::get) into[key].push_back(events[key]);
+  }
 }
 
 TEST(store, calls_of_threads_are_as_if_they_came_one_by_one) {
-  constexpr std::size_t threads = 3, keys = 2, steps = 16;
+  constexpr std::size_t threads = 3, steps = 16;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     auto server = server_type::create(loopback::create().value(), {.memory = {.capacity = 1 << 20, .slab_size = 1 << 18}}).value();
     const store_service serving(*server);
@@ -97,66 +168,130 @@ TEST(store, calls_of_threads_are_as_if_they_came_one_by_one) {
                                              {.memory = {.capacity = 1 << 18, .slab_size = 1 << 18}, .in_place_from = 1024, .batch_workers = 1})
                             .value());
     }
-    std::atomic<std::uint64_t> clock{0}, marks{0};
-    std::vector<std::vector<event>> history[threads];
-    std::atomic<std::size_t> failures{0};
+    tally all;
+    std::vector<history> histories(threads, history(key_count));
     {
       std::vector<std::thread> running;
       for (std::size_t t = 0; t < threads; ++t) {
-        history[t].resize(keys);
         running.emplace_back([&, t] {
           std::mt19937_64 random(seed * 100 + t);
-          auto& one = clients[t];
-          const std::vector<std::string> names{"first", "second"};
-          for (std::size_t step = 0; step < steps; ++step) {
-            const auto what = static_cast<event::call>(random() % 4);
-            std::vector<std::vector<std::byte>> values;
-            std::vector<event> events(keys);
-            for (event& each : events) {
-              each.what = what;
-              each.begin = ++clock;
-              if (what != event::call::insert && what != event::call::replace) continue;
-              each.value = ++marks;
-              std::vector<std::byte> value(std::size_t{8} << (random() % 10));
-              for (std::size_t at = 0; at < value.size(); at += 8) std::memcpy(value.data() + at, &each.value, 8);
-              values.push_back(std::move(value));
-            }
-            const auto note = [&](std::size_t key, const auto& how, errc expected) {
-              events[key].done = how.has_value();
-              if (!how && how.error() != expected) ++failures;
-            };
-            if (what == event::call::get) {
-              const auto got = one->get_batch<std::vector<std::byte>>(names);
-              for (std::size_t key = 0; key < keys; ++key) {
-                note(key, got[key], errc::not_found);
-                if (!got[key]) continue;
-                std::memcpy(&events[key].value, got[key]->data(), 8);
-                for (std::size_t at = 0; at < got[key]->size(); at += 8)
-                  failures += std::memcmp(got[key]->data() + at, &events[key].value, 8) != 0 ? 1u : 0u;
-              }
-            } else if (what == event::call::remove) {
-              const auto removed = one->remove_batch(names);
-              for (std::size_t key = 0; key < keys; ++key) note(key, removed[key], errc::not_found);
-            } else {
-              const auto put = one->put_batch(names, values, {.mode = what == event::call::insert ? put_mode::insert : put_mode::replace});
-              for (std::size_t key = 0; key < keys; ++key) note(key, put[key], errc::already_exists);
-            }
-            for (std::size_t key = 0; key < keys; ++key) {
-              events[key].end = ++clock;
-              history[t][key].push_back(events[key]);
-            }
-          }
+          for (std::size_t step = 0; step < steps; ++step) call_once(*clients[t], random, all, histories[t]);
         });
       }
       for (auto& each : running) each.join();
     }
-    EXPECT_EQ(failures.load(), 0u) << "seed " << seed;
-    for (std::size_t key = 0; key < keys; ++key) {
-      std::vector<event> all;
-      for (const auto& of_thread : history) all.insert(all.end(), of_thread[key].begin(), of_thread[key].end());
-      EXPECT_TRUE(order(all).exists()) << "seed " << seed << ", key " << key;
+    EXPECT_EQ(all.failures.load(), 0u) << "seed " << seed;
+    EXPECT_EQ(all.undecided.load(), 0u) << "seed " << seed;
+    for (std::size_t key = 0; key < key_count; ++key) {
+      std::vector<event> events;
+      for (const history& each : histories) events.insert(events.end(), each[key].begin(), each[key].end());
+      EXPECT_TRUE(order(events).exists()) << "seed " << seed << ", key " << key;
     }
   }
+}
+
+/// Clients of one thread: while one waits, others begin calls, and end them.
+class faulty_world {
+ public:
+  using faulty = fault_injecting<loopback>;
+  static constexpr std::size_t client_count = 3, most_calls = 48;
+
+  explicit faulty_world(std::uint64_t seed) : random_(seed) {
+    server_ = store_server<faulty, select_always>::create(
+                  transport(seed * 8 + 1),
+                  {.memory = {.capacity = 1 << 20, .slab_size = 1 << 18}, .lease_time = 20ms, .transfer_time = 10ms, .connect_time = 50ms})
+                  .value();
+    for (std::uint64_t i = 0; i < client_count; ++i) {
+      store_client_options how{
+          .memory = {.capacity = 1 << 18, .slab_size = 1 << 18}, .deadline = 20s, .in_place_from = 1024, .batch_workers = 1, .serial_workers = 1};
+      how.channel = {.slots = 2,
+                     .slot_size = 16 << 10,
+                     .attempt_time = 2ms,
+                     .connect_time = 100ms,
+                     .reconnects = 100,
+                     .first_pause = 50us,
+                     .longest_pause = 2ms,
+                     .seed = seed + i + 1,
+                     .idle = [](void* self) { static_cast<faulty_world*>(self)->idle(); },
+                     .idle_context = this};
+      auto made = client_type::connect(transport(seed * 8 + 2 + i), server_->address(), how);
+      if (made) clients_.push_back(std::move(*made));
+    }
+    busy_.resize(clients_.size());
+  }
+  void run() {
+    running_ = true;
+    while (calls_ < most_calls && !clients_.empty()) begin_call();
+    running_ = false;
+  }
+  [[nodiscard]] std::uint64_t faults() const {
+    std::uint64_t sum = server_->transport_used().counts().total();
+    for (auto& each : clients_) sum += each->transport_used().counts().total();
+    return sum;
+  }
+
+  tally all;
+  history events = history(key_count);
+  std::size_t nested = 0;  // calls that began while another had not ended
+
+ private:
+  using client_type = store_client<faulty, select_always>;
+
+  void begin_call() {
+    const std::size_t which = random_() % clients_.size();
+    if (busy_[which] || calls_ == most_calls) return;
+    ++calls_;
+    nested += std::find(busy_.begin(), busy_.end(), true) != busy_.end() ? 1u : 0u;
+    busy_[which] = true;
+    call_once(*clients_[which], random_, all, events);
+    busy_[which] = false;
+  }
+  void idle() {
+    quiet_ = server_->progress() != 0 ? 0 : quiet_ + 1;
+    if (quiet_ > 4) std::this_thread::sleep_for(50us);
+    if (running_ && random_() % 8 == 0) begin_call();
+  }
+  static faulty transport(std::uint64_t seed) {
+    fault_plan plan{.seed = seed, .hold_time = 200us, .stall_time = 1ms};
+    plan.with(fault::submit_failure, 10'000).with(fault::delay, 20'000).with(fault::reorder, 20'000).with(fault::loss, 10'000);
+    plan.with(fault::duplicate, 20'000).with(fault::short_write, 10'000).with(fault::corruption, 10'000).with(fault::false_completion, 10'000);
+    plan.with(fault::peer_death, 3'000).with(fault::stall, 5'000);
+    loopback_options below;
+    below.workers = 1;
+    endpoint_options how;
+    how.drain_limit = 1ms;
+    return faulty::create(loopback::create(below).value(), plan, how).value();
+  }
+
+  std::mt19937_64 random_;
+  std::unique_ptr<store_server<faulty, select_always>> server_;
+  std::vector<std::unique_ptr<client_type>> clients_;
+  std::vector<bool> busy_;
+  std::size_t calls_ = 0;
+  unsigned quiet_ = 0;
+  bool running_ = false;
+};
+
+std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+TEST(store, calls_that_meet_faults_are_as_if_they_came_one_by_one) {
+  const std::uint64_t seeds = number_from("LADING_FAULT_SEEDS", 1000) / 50, first = number_from("LADING_FAULT_FIRST", 1);
+  std::uint64_t faults = 0, nested = 0, undecided = 0;
+  for (std::uint64_t seed = first; seed < first + seeds && !::testing::Test::HasFailure(); ++seed) {
+    faulty_world one(seed);
+    one.run();
+    EXPECT_EQ(one.all.failures.load(), 0u) << "seed " << seed;
+    for (std::size_t key = 0; key < key_count; ++key) EXPECT_TRUE(order(one.events[key]).exists()) << "seed " << seed << ", key " << key;
+    faults += one.faults();
+    nested += one.nested;
+    undecided += one.all.undecided;
+  }
+  EXPECT_GE(faults, seeds);
+  EXPECT_GE(nested, seeds) << "no calls at the same time";
+  EXPECT_LE(undecided, seeds / 10 + 1) << "what can be tried again should end well";
 }
 
 }  // namespace linearisability_test
