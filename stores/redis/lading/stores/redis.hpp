@@ -34,7 +34,7 @@ namespace lading {
 /// contiguous and what belongs into a head, nothing of it is copied. A value that arrives is read from the socket
 /// into aligned memory, but for what comes together with its length, 16 KiB at most: that is copied, and so is a smaller value. Its checksums are verified
 /// there; a view borrows from that memory, and what owns is decoded from it by one copy. Codes that may pass (peer_lost, timed_out, busy, ...) are tried again, for the keys that failed, until the deadline, as a store_client does;
-/// but a put of put_mode::insert and a removal that the server may have done end as peer_lost or timed_out, because their answer could not be told apart.
+/// but a put and a removal that the server may have done end as peer_lost or timed_out: done once more, they could undo what others have put since.
 ///
 /// Errors: not_found, already_exists, no_space (redis' OOM) are answers. peer_lost and timed_out have an errno as native(), or a negative code of
 ///         hiredis. A value that something else has put is schema_mismatch where it is no string, bad_magic, truncated, bad_header or checksum_mismatch
@@ -97,7 +97,7 @@ class basic_redis_store {
       return {};
     };
     in_turn(options.deadline, results, [&](clock::time_point until) {
-      for (auto& wave : detail::waves_of<detail::redis_item>(keys)) calls_.carry(std::move(wave), until, replace, prepare, take, fails(results));
+      for (auto& wave : detail::waves_of<detail::redis_item>(keys)) calls_.carry(std::move(wave), until, false, prepare, take, fails(results));
     });
     return detail::counted(meter_, std::move(results));
   }
