@@ -2,13 +2,18 @@
 
 #include <lading/exchange/metrics.hpp>
 
+#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <lading/exchange/client.hpp>
 #include <lading/exchange/prometheus.hpp>
+#include <lading/exchange/server.hpp>
+#include <lading/transports/loopback.hpp>
 
 namespace lading {
 namespace {
@@ -22,12 +27,12 @@ static_assert(sizeof(exchange_meter<>) < 16'384);
 /// An observer with state: what no_observer has to save.
 struct stateful {
   void* state;
-  void ended(stage, strategy, std::chrono::nanoseconds, std::uint64_t) noexcept {}
+  void ended(stage, std::optional<strategy>, std::chrono::nanoseconds, std::uint64_t) noexcept {}
 };
 static_assert(sizeof(exchange_meter<stateful>) == sizeof(exchange_meter<>) + sizeof(void*), "no_observer takes no room");
 static_assert(exchange_observer<stateful>);
 struct may_throw {
-  void ended(stage, strategy, std::chrono::nanoseconds, std::uint64_t) {}
+  void ended(stage, std::optional<strategy>, std::chrono::nanoseconds, std::uint64_t) {}
 };
 static_assert(!exchange_observer<may_throw>);
 
@@ -112,7 +117,7 @@ TEST(exchange_meter, loses_nothing_between_threads) {
 
 struct recording {
   std::vector<std::uint64_t>* seen;
-  void ended(stage, strategy, std::chrono::nanoseconds, std::uint64_t bytes) noexcept { seen->push_back(bytes); }
+  void ended(stage, std::optional<strategy>, std::chrono::nanoseconds, std::uint64_t bytes) noexcept { seen->push_back(bytes); }
 };
 
 TEST(exchange_meter, tells_an_observer) {
@@ -166,6 +171,28 @@ TEST(prometheus_text, has_every_stage_and_strategy) {
       EXPECT_THAT(text, HasSubstr("lading_exchange_stage_seconds_count{role=\"store\",stage=\"" + what + "\",strategy=\"" + how + "\"} 1\n"));
       EXPECT_THAT(told, HasSubstr(how + ' ' + what + ": 1 times"));
     }
+  }
+}
+
+TEST(exchange_metrics, name_no_strategy_but_that_which_moved_the_bytes) {
+  using server_type = store_server<loopback>;
+  const auto server = server_type::create(loopback::create().value(), {.memory = {.capacity = 1 << 20, .slab_size = 1 << 20}}).value();
+  store_client_options how{.memory = {.capacity = 1 << 20, .slab_size = 1 << 20}, .batch_workers = 1, .serial_workers = 1};
+  how.channel.idle = [](void* served) { static_cast<server_type*>(served)->progress(); };
+  how.channel.idle_context = server.get();
+  const auto one = store_client<loopback>::connect(loopback::create().value(), server->address(), how).value();
+  const std::vector<std::string> key{"key"};
+  ASSERT_TRUE(one->put_batch(key, std::vector<std::string>{"a value"})[0].has_value());
+  ASSERT_EQ(one->get_batch<std::string>(key)[0].value(), "a value");
+  for (const exchange_metrics& seen : {one->metrics(), server->metrics()}) {
+    EXPECT_NE(seen.at(stage::transfer, strategy::local).count, 0u);
+    EXPECT_NE(seen.at(stage::verify).bytes, 0u);
+    EXPECT_THAT(seen.describe(), Not(HasSubstr("transport")));
+    EXPECT_THAT(seen.describe(), HasSubstr("\nverify: "));
+    const std::string text = prometheus_text(seen);
+    EXPECT_THAT(text, HasSubstr("lading_exchange_stage_seconds_count{role=\"store\",stage=\"verify\"} "));
+    EXPECT_THAT(text, HasSubstr("stage=\"transfer\",strategy=\"local\"} 1\n"));
+    EXPECT_THAT(text.substr(text.find("stage_bytes_total")), Not(HasSubstr("strategy=\"transport\"")));
   }
 }
 

@@ -29,7 +29,7 @@ TEST_F(registrations, a_part_of_what_is_registered_is_found) {
   EXPECT_EQ(part.region(), whole.region());
   EXPECT_EQ(part.offset(), 100u);
   EXPECT_EQ(end.offset(), 9999u);
-  EXPECT_EQ(meter.read().at(stage::registering, strategy::transport).count, 1u);
+  EXPECT_EQ(meter.read().at(stage::registering).count, 1u);
 }
 
 TEST_F(registrations, what_reaches_outside_is_registered_anew) {

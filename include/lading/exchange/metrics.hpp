@@ -6,6 +6,7 @@
 #include <bit>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -78,6 +79,7 @@ struct exchange_metrics {
   };
 
   std::array<std::array<stage_metrics, stage_count>, strategy_count> stages{};
+  std::array<stage_metrics, stage_count> common{};  ///< stages that are of no strategy, such as encoding
   std::array<item_metrics, strategy_count> items{};
   std::array<path_metrics, payload_path_count> paths{};
   std::array<std::uint64_t, code_count> errors{};  ///< keys that failed, by errc
@@ -87,6 +89,8 @@ struct exchange_metrics {
   [[nodiscard]] const stage_metrics& at(stage what, strategy how) const noexcept {
     return stages[static_cast<std::size_t>(how)][static_cast<std::size_t>(what)];
   }
+  /// A stage that is of no strategy: all but post, transfer and a submitter's pack.
+  [[nodiscard]] const stage_metrics& at(stage what) const noexcept { return common[static_cast<std::size_t>(what)]; }
   [[nodiscard]] const item_metrics& at(strategy how) const noexcept { return items[static_cast<std::size_t>(how)]; }
   [[nodiscard]] const path_metrics& at(payload_path way) const noexcept { return paths[static_cast<std::size_t>(way)]; }
   [[nodiscard]] std::uint64_t failed(errc code) const noexcept { return errors[static_cast<std::size_t>(code) % code_count]; }
@@ -102,16 +106,9 @@ struct exchange_metrics {
           " items: ok " + std::to_string(items[how].succeeded) + ", failed " + std::to_string(items[how].failed()) + '\n';
       add_errors(text, items[how].errors);
     }
+    for (std::size_t what = 0; what < stage_count; ++what) add_stage(text, "", what, common[what]);
     for (std::size_t how = 0; how < strategy_count; ++how) {
-      for (std::size_t what = 0; what < stage_count; ++what) {
-        const stage_metrics& each = stages[how][what];
-        if (each.count == 0) continue;
-        (((text += strategy_names[how]) += ' ') += stage_names[what]) += ": " + std::to_string(each.count) + " times, mean " +
-                                                                         std::to_string(each.total.count() / static_cast<std::int64_t>(each.count)) +
-                                                                         " ns, 99 % within " + std::to_string(each.quantile(0.99).count()) + " ns";
-        if (each.bytes != 0) text += ", " + std::to_string(each.bytes) + " bytes";
-        text += '\n';
-      }
+      for (std::size_t what = 0; what < stage_count; ++what) add_stage(text, std::string(strategy_names[how]) + ' ', what, stages[how][what]);
     }
     for (std::size_t way = 0; way < payload_path_count; ++way) {
       if (paths[way].values == 0) continue;
@@ -128,6 +125,14 @@ struct exchange_metrics {
     for (const std::uint64_t each : counts) sum += each;
     return sum;
   }
+  static void add_stage(std::string& text, const std::string& how, std::size_t what, const stage_metrics& each) {
+    if (each.count == 0) return;
+    ((text += how) += stage_names[what]) += ": " + std::to_string(each.count) + " times, mean " +
+                                            std::to_string(each.total.count() / static_cast<std::int64_t>(each.count)) + " ns, 99 % within " +
+                                            std::to_string(each.quantile(0.99).count()) + " ns";
+    if (each.bytes != 0) text += ", " + std::to_string(each.bytes) + " bytes";
+    text += '\n';
+  }
   static void add_errors(std::string& text, const by_code& counts) {
     for (std::size_t code = 0; code < code_count; ++code) {
       if (counts[code] != 0) ((text += "  ") += name_of(static_cast<errc>(code))) += ' ' + std::to_string(counts[code]) + '\n';
@@ -135,16 +140,16 @@ struct exchange_metrics {
   }
 };
 
-/// Told of each stage that ends, besides the counters. no_observer is compiled away.
+/// Told of each stage that ends, besides the counters, and of its strategy where it is of one. no_observer is compiled away.
 ///
 /// Threads: several at once; must not call back.
 template <class Candidate>
-concept exchange_observer = requires(Candidate& told, stage what, strategy how, std::chrono::nanoseconds took, std::uint64_t bytes) {
+concept exchange_observer = requires(Candidate& told, stage what, std::optional<strategy> how, std::chrono::nanoseconds took, std::uint64_t bytes) {
   { told.ended(what, how, took, bytes) } noexcept;
 };
 
 struct no_observer {
-  void ended(stage, strategy, std::chrono::nanoseconds, std::uint64_t) noexcept {}
+  void ended(stage, std::optional<strategy>, std::chrono::nanoseconds, std::uint64_t) noexcept {}
 };
 static_assert(exchange_observer<no_observer> && std::is_empty_v<no_observer>);
 
@@ -158,9 +163,9 @@ class exchange_meter {
 
   explicit exchange_meter(Observer observer = {}) : observer_(std::move(observer)) {}
 
-  /// Counts one stage that took so long.
-  void ended(stage what, strategy how, std::chrono::nanoseconds took, std::uint64_t bytes = 0) noexcept {
-    counters& each = stages_[static_cast<std::size_t>(how)][static_cast<std::size_t>(what)];
+  /// Counts one stage, of a strategy or of none, that took so long.
+  void ended(stage what, std::optional<strategy> how, std::chrono::nanoseconds took, std::uint64_t bytes = 0) noexcept {
+    counters& each = stages_[how ? static_cast<std::size_t>(*how) : strategy_count][static_cast<std::size_t>(what)];
     const auto nanoseconds = static_cast<std::uint64_t>(took.count() < 0 ? 0 : took.count());
     const auto bucket = static_cast<std::size_t>(std::bit_width(nanoseconds));
     add(each.buckets[bucket < stage_metrics::bucket_count ? bucket : stage_metrics::bucket_count - 1], 1);
@@ -183,10 +188,10 @@ class exchange_meter {
 
   [[nodiscard]] exchange_metrics read() const noexcept {
     exchange_metrics all;
-    for (std::size_t how = 0; how < strategy_count; ++how) {
+    for (std::size_t how = 0; how <= strategy_count; ++how) {
       for (std::size_t what = 0; what < stage_count; ++what) {
         const counters& from = stages_[how][what];
-        stage_metrics& to = all.stages[how][what];
+        stage_metrics& to = how < strategy_count ? all.stages[how][what] : all.common[what];
         for (std::size_t i = 0; i < stage_metrics::bucket_count; ++i) to.count += to.buckets[i] = from.buckets[i].load(std::memory_order_relaxed);
         to.bytes = from.bytes.load(std::memory_order_relaxed);
         to.total = std::chrono::nanoseconds(from.total.load(std::memory_order_relaxed));
@@ -219,7 +224,7 @@ class exchange_meter {
   };
   static void add(counter& number, std::uint64_t step) noexcept { number.fetch_add(step, std::memory_order_relaxed); }
 
-  std::array<std::array<counters, stage_count>, strategy_count> stages_{};
+  std::array<std::array<counters, stage_count>, strategy_count + 1> stages_{};  // the last ones are of no strategy
   std::array<item_counters, strategy_count> items_{};
   std::array<counter, payload_path_count> values_{}, copies_{};
   std::array<counter, exchange_metrics::code_count> errors_{};
@@ -227,11 +232,12 @@ class exchange_meter {
   [[no_unique_address]] Observer observer_;
 };
 
-/// Times a scope as one stage.
+/// Times a scope as one stage, of no strategy where none is given.
 template <class Meter>
 class stage_timer {
  public:
-  stage_timer(Meter& meter, stage what, strategy how = strategy::transport, std::uint64_t bytes = 0) noexcept
+  stage_timer(Meter& meter, stage what, std::uint64_t bytes = 0) noexcept : stage_timer(meter, what, std::nullopt, bytes) {}
+  stage_timer(Meter& meter, stage what, std::optional<strategy> how, std::uint64_t bytes = 0) noexcept
       : meter_(meter), bytes_(bytes), begun_(Meter::clock::now()), what_(what), how_(how) {}
   stage_timer(const stage_timer&) = delete;
   stage_timer& operator=(const stage_timer&) = delete;
@@ -244,7 +250,7 @@ class stage_timer {
   std::uint64_t bytes_;
   typename Meter::clock::time_point begun_;
   stage what_;
-  strategy how_;
+  std::optional<strategy> how_;
 };
 
 }  // namespace lading

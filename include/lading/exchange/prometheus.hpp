@@ -90,6 +90,9 @@ class exposition {
   for (std::size_t way = 0; way < payload_path_count; ++way) text.sample("", label("path", payload_path_names[way]), metrics.paths[way].copies);
 
   const auto each_stage = [&](auto&& write) {
+    for (std::size_t what = 0; what < stage_count; ++what) {
+      if (metrics.common[what].count != 0) write(metrics.common[what], label("stage", stage_names[what]));
+    }
     for (std::size_t how = 0; how < strategy_count; ++how) {
       for (std::size_t what = 0; what < stage_count; ++what) {
         if (metrics.stages[how][what].count != 0)

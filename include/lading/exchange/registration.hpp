@@ -61,7 +61,7 @@ class registration_cache {
     if (bytes.empty()) return fail(errc::invalid_argument, {.needed = 1, .available = 0, .what = "a registration has at least one byte"});
     std::lock_guard held(mutex_);
     if (registration known = look_up(bytes); known) return known;
-    const stage_timer timer(submitter_->meter(), stage::registering, strategy::transport, bytes.size());
+    const stage_timer timer(submitter_->meter(), stage::registering, bytes.size());
     auto fresh = std::make_shared<detail::registered_memory>();
     auto memory = transport_->register_region(bytes);
     if (!memory) return fail(memory.error());

@@ -49,7 +49,7 @@ struct server_process : peer_process::process {
 /// Tells of each transfer that has ended.
 struct watch {
   std::function<void()>* ended_one;
-  void ended(stage what, strategy, std::chrono::nanoseconds, std::uint64_t) noexcept {
+  void ended(stage what, std::optional<strategy>, std::chrono::nanoseconds, std::uint64_t) noexcept {
     if (what == stage::transfer && ended_one != nullptr && *ended_one) (*ended_one)();
   }
 };

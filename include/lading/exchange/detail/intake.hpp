@@ -213,7 +213,7 @@ class intake {
   }
 
   [[nodiscard]] bool is_whole(const stored_value& value) {
-    const stage_timer timer(submitter_.meter(), stage::verify, strategy::transport, value.meta.size);
+    const stage_timer timer(submitter_.meter(), stage::verify, value.meta.size);
     checksum_hasher hasher;
     for (const slab_extent& each : value.lease.extents()) {
       const bytes_span bytes = value.lease.bytes_of(each);

@@ -353,7 +353,7 @@ class store_calls {
   }
 
   [[nodiscard]] bool is_whole(const arriving& value) {
-    const stage_timer timer(submitter_.meter(), stage::verify, strategy::transport, value.meta.size);
+    const stage_timer timer(submitter_.meter(), stage::verify, value.meta.size);
     return checksum_of(value.memory->bytes.data(), static_cast<std::size_t>(value.meta.size)) == value.meta.checksum;
   }
 

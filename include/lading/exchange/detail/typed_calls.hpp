@@ -245,7 +245,7 @@ class typed_calls {
 
   template <class T>
   [[nodiscard]] result<T> decode_packed(bytes_view packed) {
-    const stage_timer timer(submitter_.meter(), stage::decode, strategy::transport, packed.size());
+    const stage_timer timer(submitter_.meter(), stage::decode, packed.size());
     // All bytes were verified when they arrived; what lies in them is checked like any input.
     const auto items = unpack_from(packed, {.verify_checksum = false, .expected_schema = schema_of<T>()});
     if (!items) return fail(items.error());
@@ -299,7 +299,7 @@ class typed_calls {
       }
     }
     if (!made.memory.bytes.empty()) {
-      const stage_timer timer(submitter_.meter(), stage::verify, strategy::transport, size);
+      const stage_timer timer(submitter_.meter(), stage::verify, size);
       made.meta.checksum = checksum_of(bytes.data(), size);
       submitter_.meter().took_path(payload_path::put_in_place, 0);
       return made;
@@ -307,7 +307,7 @@ class typed_calls {
     auto memory = memory_.room(size);
     if (!memory) return fail(memory.error());
     made.memory = std::move(*memory);
-    const stage_timer timer(submitter_.meter(), stage::pack, strategy::transport, size);
+    const stage_timer timer(submitter_.meter(), stage::pack, size);
     if (contiguous) {
       made.meta.checksum = copy_with_checksum(made.memory.bytes.data(), bytes.data(), size);
     } else {
@@ -346,7 +346,7 @@ class typed_calls {
       value.meta.kind = value_kind::packed;
       value.meta.schema = schema_of<T>();
       value.meta.size = rooms[i].bytes.size();
-      const stage_timer timer(submitter_.meter(), stage::verify, strategy::transport, value.meta.size);
+      const stage_timer timer(submitter_.meter(), stage::verify, value.meta.size);
       value.meta.checksum = checksum_of(rooms[i].bytes.data(), rooms[i].bytes.size());
       value.memory = std::move(rooms[i]);
       submitter_.meter().took_path(payload_path::put_encoded, 1);

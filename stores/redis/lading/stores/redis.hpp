@@ -271,11 +271,11 @@ class basic_redis_store {
     const auto open = [&](std::size_t index, detail::redis_answer& answer) -> result<void> {
       const std::size_t size = answer.bytes.size();
       const auto items = [&] {
-        const stage_timer timer(meter_, stage::verify, strategy::transport, size);
+        const stage_timer timer(meter_, stage::verify, size);
         return detail::open_stored(answer.bytes);
       }();
       if (!items) return fail(items.error());
-      const stage_timer timer(meter_, stage::decode, strategy::transport, size);
+      const stage_timer timer(meter_, stage::decode, size);
       return keep(index, answer, *items);
     };
     in_turn(options.deadline, results,

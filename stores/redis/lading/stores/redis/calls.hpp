@@ -180,7 +180,7 @@ class redis_calls {
       return count;
     }
     const redis_progress made = [&] {
-      stage_timer timer(meter_, stage::transfer);
+      stage_timer timer(meter_, stage::transfer, strategy::transport);
       return line_.run(commands, until, [&](std::size_t i, redis_answer& answer) {
         timer.add_bytes(commands[i].value ? commands[i].cost : answer.bytes.size());
         if (const result<void> how = take(*items[i], answer); !how) retry(*items[i], how.error(), true);
