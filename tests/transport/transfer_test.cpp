@@ -334,19 +334,70 @@ TEST_F(shared_machinery, a_region_hands_out_ranges) {
   EXPECT_EQ(memory.range(~std::size_t{0}, 2).error(), errc::out_of_range);
 }
 
-TEST(liveness, silence_is_a_stall_and_sleep_is_not) {
+TEST(liveness, silence_is_a_stall) {
   liveness watched(10ms, 50ms, 0ms);
   EXPECT_FALSE(watched.due(9ms));
   EXPECT_TRUE(watched.due(10ms));
   EXPECT_FALSE(watched.due(19ms));
   EXPECT_TRUE(watched.due(20ms));
-  watched.heard(25ms);
-  EXPECT_TRUE(watched.due(60ms));
-  EXPECT_FALSE(watched.stalled(74ms));
-  EXPECT_TRUE(watched.stalled(75ms));
-  EXPECT_FALSE(watched.stalled(5000ms)) << "this side slept";
-  EXPECT_TRUE(watched.due(5000ms));
-  EXPECT_FALSE(watched.stalled(5001ms));
+  watched.heard();
+  for (const auto now : {30ms, 40ms, 50ms, 60ms}) EXPECT_TRUE(watched.due(now));
+  EXPECT_FALSE(watched.stalled(69ms));
+  EXPECT_TRUE(watched.stalled(70ms));
+  watched.heard();
+  EXPECT_FALSE(watched.stalled(70ms));
+}
+
+/// This side looks every millisecond, and hears the answer to a heartbeat at the next look; until `away`, then it pauses, twice.
+bool survives(std::chrono::nanoseconds heartbeat, std::chrono::nanoseconds limit, std::chrono::nanoseconds away, std::chrono::nanoseconds pause) {
+  liveness watched(heartbeat, limit, 0ms);
+  std::chrono::nanoseconds now{0};
+  bool ping_out = false;
+  for (int look = 0; look < 3000; ++look) {
+    now += 1ms;
+    if (now >= away && now < away + 2ms + pause) now += pause;
+    if (watched.stalled(now)) return false;
+    if (std::exchange(ping_out, false)) watched.heard();
+    if (watched.due(now)) ping_out = true;
+    if (watched.stalled(now)) return false;
+  }
+  return true;
+}
+
+TEST(liveness, a_pause_of_this_side_is_no_silence_of_the_peer) {
+  for (const auto away : {3ms, 499ms, 500ms, 501ms, 1200ms}) {
+    for (const auto pause : {0ms, 100ms, 500ms, 9000ms, 10'000ms, 10'050ms, 10'300ms, 10'600ms, 12'000ms, 1'000'000ms})
+      EXPECT_TRUE(survives(500ms, 10s, away, pause)) << away.count() << " " << pause.count();
+  }
+}
+
+TEST(liveness, heartbeats_are_more_frequent_than_the_limit) {
+  for (const auto heartbeat : {50ms, 99ms, 100ms, 101ms, 1000ms}) EXPECT_TRUE(survives(heartbeat, 100ms, 50ms, 0ms)) << heartbeat.count();
+  liveness silent(1s, 100ms, 0ms);
+  std::chrono::nanoseconds now{0};
+  int sent = 0;
+  for (; !silent.stalled(now); now += 1ms) sent += silent.due(now) ? 1 : 0;
+  EXPECT_EQ(now, 100ms);
+  EXPECT_EQ(sent, 3);
+}
+
+TEST(liveness, bytes_under_way_take_their_time) {
+  constexpr std::uint64_t bytes = 1'000'000;  // 20 ms
+  const auto ends = [](auto&& under_way) {
+    liveness watched(10ms, 50ms, 0ms);
+    std::chrono::nanoseconds now{0};
+    for (; !watched.stalled(now); now += 1ms) static_cast<void>(watched.due(now, under_way(now)));
+    return now;
+  };
+  EXPECT_EQ(ends([](auto) { return std::uint64_t{0}; }), 50ms);
+  EXPECT_EQ(ends([&](auto) { return bytes; }), 70ms);
+  EXPECT_EQ(ends([&](auto now) { return now < 30ms ? bytes : 0; }), 70ms) << "they were in the way until then";
+  liveness watched(10ms, 50ms, 0ms);
+  static_cast<void>(watched.due(0ms, ~std::uint64_t{0}));
+  EXPECT_FALSE(watched.stalled(10ms));
+  watched.heard();
+  for (auto now = 1ms; now <= 50ms; now += 1ms) static_cast<void>(watched.due(now));
+  EXPECT_TRUE(watched.stalled(50ms)) << "none since";
 }
 
 }  // namespace

@@ -206,6 +206,65 @@ TYPED_TEST(ucx_hostile, answers_to_many_requests) {
   std::memset(this->memory.bytes().data(), 0, this->size);
 }
 
+TYPED_TEST(ucx_hostile, hellos_whose_answers_nobody_takes) {
+  std::size_t answers = 0;
+  const auto count = [](void* all, const void*, std::size_t, void*, std::size_t, const ucp_am_recv_param_t*) {
+    ++*static_cast<std::size_t*>(all);
+    return UCS_OK;
+  };
+  lading::detail::ucx_worker silent;
+  ASSERT_TRUE(silent.open({TypeParam::lanes, {}, {}}, count, &answers).has_value());
+  const auto address = silent.address().value();
+  std::vector<std::byte> hello(ucx_greeting::wire_size + address.size());
+  ucx_greeting{.process = 1, .endpoint = 3, .wanted = decode_address(this->target->address().value()).value().identity.endpoint}.store(hello.data());
+  std::memcpy(hello.data() + ucx_greeting::wire_size, address.data(), address.size());
+  constexpr std::size_t hellos = lading::detail::ucx_max_outstanding + 300;
+  for (std::size_t i = 0; i < hellos; ++i) {
+    this->peer->send({.kind = ucx_kind::hello, .request = 78}, hello);
+    this->target->progress();
+  }
+  EXPECT_EQ(name_of(this->peer->ask(this->with(0, 0))), name_of(errc{})) << "all hellos have come before it";
+  const auto refusals = this->target->refusals();
+  ASSERT_GT(refusals.count, 0u);
+  EXPECT_EQ(name_of(refusals.last.error().code()), "limit_exceeded");
+  // The others are answered once somebody listens.
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (answers + refusals.count < hellos && std::chrono::steady_clock::now() < until) silent.progress(), this->target->progress();
+  EXPECT_EQ(answers + refusals.count, hellos);
+}
+
+TYPED_TEST(ucx_hostile, a_refused_slice_of_a_packed_batch_fails_alone) {
+  const auto messages = [](ucx_options& all) { all.share_regions = false; };
+  auto near = ucx_test::make<TypeParam>({}, messages).value();
+  const peer_id to = conformance::connect(near, *this->target);
+  const region source = near.allocate_region(4096).value();
+  std::vector<std::byte> elsewhere(4096);
+  region gone = this->target->register_region(elsewhere).value();
+  const auto good_one = near.import_region(to, this->described).value();
+  const auto bad_one = near.import_region(to, this->target->export_region(gone).value()).value();
+  ASSERT_TRUE(gone.deregister().has_value());
+  std::vector<slice> slices;
+  for (std::uint64_t i = 0; i < 10; ++i) slices.push_back({source.id(), i == 7 ? bad_one : good_one, i * 16, i * 16, 16});
+  for (const op direction : {op::put, op::get}) {
+    const auto before = this->target->refusals().count;
+    std::memset(source.data(), direction == op::put ? 0x77 : 0x11, source.size());
+    const transfer running = near.submit(to, direction, slices).value();
+    while (!running.ready()) near.progress(), this->target->progress();
+    const completion how = running.how();
+    ASSERT_FALSE(how.ok());
+    EXPECT_EQ(name_of(how.status.error().code()), "not_registered");
+    EXPECT_EQ(how.done, 9u);
+    EXPECT_EQ(how.failed, 1u);
+    EXPECT_EQ(how.first_failed, 7u);
+    EXPECT_EQ(how.bytes, 9u * 16);
+    EXPECT_EQ(this->target->refusals().count, before + 1);
+    const bytes_view there = direction == op::put ? bytes_view(this->memory.bytes()) : source.bytes();
+    const std::byte old = direction == op::put ? std::byte{0} : std::byte{0x11};
+    for (std::size_t i = 0; i < 160; ++i) EXPECT_EQ(there[i], i / 16 == 7 ? old : std::byte{0x77}) << i;
+  }
+  std::memset(this->memory.bytes().data(), 0, this->size);
+}
+
 /// Descriptors that their owner never made, sent to an honest sender: what they claim is refused where the memory is, and both sides learn why.
 TYPED_TEST(ucx_hostile, descriptors_that_claim_more) {
   for (const bool shared : {false, true}) {

@@ -23,7 +23,7 @@ struct ucx_options {
   std::size_t window = 32;                               ///< requests under way per peer, 1 to 1,000: a peer gives up who asks for more at once
   std::uint64_t window_bytes = std::uint64_t{32} << 20;  ///< bytes under way per peer; one larger slice goes alone
   std::chrono::nanoseconds heartbeat = std::chrono::milliseconds(500);  ///< between messages to a peer that is silent while something waits for it
-  std::chrono::nanoseconds stall_limit = std::chrono::seconds(10);      ///< silence after which such a peer is given up as peer_stalled
+  std::chrono::nanoseconds stall_limit = std::chrono::seconds(10);      ///< silence, plus 20 ns per byte under way: then peer_stalled
   bool share_regions = true;                                            ///< peers of this host copy straight to and from what allocate_region made
   std::size_t max_wires = 4096;                                         ///< endpoints that may be connected at a time
   endpoint_options endpoint = {};

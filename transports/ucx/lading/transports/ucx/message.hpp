@@ -21,7 +21,8 @@ enum class ucx_kind : std::uint8_t {
   get,       ///< asks for one range
   get_many,  ///< payload: count records
   data,      ///< answers a get; payload: the bytes
-  answer,    ///< answers anything else, and a get that is refused. size = an errc; payload: one errc (u16) per record, where they differ.
+  answer,    ///< answers anything else, and a get that is refused. size = an errc; payload: one errc (u16) per record, where they differ,
+             ///< then the bytes of a get, those of refused records unset.
              ///< With a count: that many requests (u64 each) ended well
   notify,    ///< size = the tag
 };

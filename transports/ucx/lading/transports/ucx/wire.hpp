@@ -95,7 +95,8 @@ struct ucx_wire {
   std::vector<std::unique_ptr<ucx_slot>> slots;
   std::vector<ucx_slot*> free_slots;
   std::size_t used_slots = 0;
-  std::uint64_t bytes_out = 0;
+  std::uint64_t bytes_out = 0;           ///< of this side's requests
+  std::uint64_t bytes_served = 0;        ///< of the peer's large ones
   std::size_t outstanding = 0;           ///< messages and receptions of others than slots that UCX has
   std::vector<std::uint64_t> well_done;  ///< the peer's requests that ended well, of which it is not told yet
   struct waiting_notification {

@@ -34,7 +34,7 @@ struct verbs_options {
   std::uint8_t rnr_retry_count = 6;  ///< the same where the peer has no buffer for a message; 7 = without end
   std::uint8_t rnr_timer = 12;       ///< how long it is asked to wait then, in the hardware's code: 12 is 0.64 ms; 0 to 31
   std::chrono::nanoseconds heartbeat = std::chrono::milliseconds(500);  ///< between messages to a peer that owes an answer
-  std::chrono::nanoseconds stall_limit = std::chrono::seconds(10);      ///< silence after which such a peer is given up as peer_stalled
+  std::chrono::nanoseconds stall_limit = std::chrono::seconds(10);      ///< silence, plus 20 ns per byte under way: then peer_stalled
   std::chrono::nanoseconds mend_limit = std::chrono::seconds(5);        ///< time to connect anew after the hardware refused a slice
   std::size_t max_wires = 4096;                                         ///< connections at a time, both ways together
   endpoint_options endpoint = {};

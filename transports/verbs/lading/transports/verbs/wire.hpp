@@ -131,6 +131,11 @@ struct verbs_wire {
   [[nodiscard]] bool message_fits() const noexcept { return used() < window + message_room; }
   [[nodiscard]] verbs_work& work(std::uint64_t number) noexcept { return works[number & mask]; }
   [[nodiscard]] verbs_segment& segment(std::uint64_t number) noexcept { return segments[number & mask]; }
+  [[nodiscard]] std::uint64_t bytes_under_way() noexcept {
+    std::uint64_t all = 0;
+    for (std::uint64_t each = segment_tail; each != segment_head; ++each) all += segment(each).bytes;
+    return all;
+  }
   [[nodiscard]] bool any_segment() const noexcept { return segment_tail != segment_head; }
   void push(const verbs_segment& fresh) noexcept {
     segment(segment_head++) = fresh;

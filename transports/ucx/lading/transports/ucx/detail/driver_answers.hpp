@@ -71,11 +71,14 @@ inline void ucx_driver::take_answer(ucx_wire& wire, const ucx_head& head, bytes_
     return number == 0 || (number <= 0xffff && name_of(code) != "unknown") ? code : errc::backend_failure;
   };
   const errc code = known(head.size);
+  const std::size_t codes = 2 * slot->count;
+  const bool fits =
+      (slot->kind == ucx_kind::put_many && payload.size() == codes) || (slot->kind == ucx_kind::get_many && payload.size() == codes + slot->bytes);
   if (code == errc{} && payload.empty()) return take_well_done(*slot);
   slot->answered = true;
   if (code != errc{}) {
     slot->how = fail(code, {.what = "the peer refused the slice"});
-  } else if (payload.size() != 2 * slot->count || slot->kind != ucx_kind::put_many) {
+  } else if (!fits) {
     slot->how = fail(errc::backend_failure, {.what = "the peer's answer does not fit the request"});
   } else {
     LADING_TRY {
@@ -86,19 +89,22 @@ inline void ucx_driver::take_answer(ucx_wire& wire, const ucx_head& head, bytes_
         any = any || slot->each[i] != errc{};
       }
       if (!any) slot->each.clear();
+      if (slot->kind == ucx_kind::get_many) return take_data(*slot, payload.subspan(codes));
     }
     LADING_CATCH_BAD_ALLOC(slot->how = fail(errc::no_memory))
   }
   settle(*slot);
 }
 
-/// The bytes of a get that came in one piece.
+/// The bytes of a get that came in one piece; of refused records nothing is taken.
 inline void ucx_driver::take_data(ucx_slot& slot, bytes_view payload) noexcept {
   slot.answered = true;
   if (slot.token != nullptr) {  // else it was given up, and its memory may be another's
     std::size_t at = 0;
-    for (const bytes_span target : slot.targets) {
-      if (!target.empty()) std::memcpy(target.data(), payload.data() + at, target.size());
+    for (std::size_t i = 0; i < slot.targets.size(); ++i) {
+      const bytes_span target = slot.targets[i];
+      const bool good = slot.each.empty() || slot.each[i] == errc{};
+      if (good && !target.empty()) std::memcpy(target.data(), payload.data() + at, target.size());
       at += target.size();
     }
   }

@@ -34,6 +34,7 @@ inline ucx_outgoing* ucx_driver::new_outgoing(ucx_wire& wire) {
 inline void ucx_driver::send(ucx_outgoing& message, bytes_view payload, unsigned flags) noexcept {
   ucx_wire& wire = *message.wire;
   ++wire.outstanding;
+  if (message.range) wire.bytes_served += message.range->bytes().size();
   if (!wire.alive()) return sent(message);
   const auto done = [](void* request, ucs_status_t status, void* argument) noexcept {
     auto& over = *static_cast<ucx_outgoing*>(argument);
@@ -53,6 +54,7 @@ inline void ucx_driver::send(ucx_outgoing& message, bytes_view payload, unsigned
 
 inline void ucx_driver::sent(ucx_outgoing& message) noexcept {
   --message.wire->outstanding;
+  if (message.range) message.wire->bytes_served -= message.range->bytes().size();
   message.range.reset();
   message.payload.clear();
   if (message.payload.capacity() > ucx_control_bytes) std::vector<std::byte>().swap(message.payload);

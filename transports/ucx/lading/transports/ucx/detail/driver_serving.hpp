@@ -30,7 +30,7 @@ inline ucs_status_t ucx_driver::take(const ucx_head& head, void* data, std::size
   }
   ucx_wire* const wire = find(head.wire);
   if (wire == nullptr || !wire->alive() || host_->incoming()->closed.load(std::memory_order_acquire)) return UCS_OK;
-  wire->life.heard(now_);
+  wire->life.heard();
   if (rendezvous) {
     receive(*wire, head, data, size);
   } else {
@@ -86,6 +86,7 @@ inline void ucx_driver::receive(ucx_wire& wire, const ucx_head& head, void* desc
   }
   free_incoming_.pop_back();
   ++wire.outstanding;
+  if (message.range) wire.bytes_served += message.range->bytes().size();
   ucp_request_param_t params{};
   params.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
   params.cb.recv_am = [](void* request, ucs_status_t status, std::size_t, void* argument) noexcept {
@@ -101,7 +102,9 @@ inline void ucx_driver::receive(ucx_wire& wire, const ucx_head& head, void* desc
 inline void ucx_driver::received(ucx_incoming& message, ucs_status_t status) noexcept {
   ucx_wire& wire = *message.wire;
   --wire.outstanding;
+  if (message.range) wire.bytes_served -= message.range->bytes().size();
   message.range.reset();
+  if (status == UCS_OK) wire.life.heard();
   const std::vector<std::byte> bytes = std::exchange(message.bytes, {});
   ucx_slot* const slot = std::exchange(message.slot, nullptr);
   const ucx_head head = message.head;
@@ -190,6 +193,8 @@ inline void ucx_driver::serve_hello(const ucx_head& head, bytes_view payload) {
   wire->remote_attached = true;
   wire->state = phase::open;
   greeted(*wire, peer);
+  if (wire->outstanding >= max_outstanding)
+    return refuse(error(errc::limit_exceeded, {.available = max_outstanding, .what = "a peer says hello again, and does not take the answers"}));
   say(*wire, {.kind = ucx_kind::welcome, .wire = head.request, .request = wire->number});
 }
 
@@ -278,23 +283,37 @@ inline void ucx_driver::serve_get_many(ucx_wire& wire, const ucx_head& head, byt
     return answer(wire, head, fail(errc::bad_header, {.what = "the records of a get do not fit its size"}));
   }
   if (wire.outstanding >= max_outstanding) return doom(wire, errc::backend_failure);
-  std::vector<std::byte> bytes(static_cast<std::size_t>(head.size));
+  std::vector<std::byte> bytes(static_cast<std::size_t>(head.size)), codes;
   std::size_t at = 0;
   {
     ucx_pinned pinned(*host_->incoming());
     for (std::size_t i = 0; i < head.count; ++i) {
-      const auto range = pinned.range(ucx_record::load(payload.data() + i * ucx_record::wire_size));
-      if (!range) return answer(wire, head, fail(range.error()));
-      if (range->size() > bytes.size() - at)
+      const ucx_record each = ucx_record::load(payload.data() + i * ucx_record::wire_size);
+      if (each.size > bytes.size() - at)
         return answer(wire, head, fail(errc::bad_header, {.item = i, .what = "the records of a get do not fit its size"}));
-      if (!range->empty()) std::memcpy(bytes.data() + at, range->data(), range->size());
-      at += range->size();
+      const auto size = static_cast<std::size_t>(each.size);
+      if (const auto range = pinned.range(each); !range) {
+        refuse(range.error());
+        if (codes.empty()) codes.resize(2 * std::size_t{head.count});
+        store_little(codes.data() + 2 * i, static_cast<std::uint16_t>(range.error().code()));
+      } else if (size != 0) {
+        std::memcpy(bytes.data() + at, range->data(), size);
+      }
+      at += size;
     }
   }
   if (at != bytes.size()) return answer(wire, head, fail(errc::bad_header, {.what = "the records of a get do not fit its size"}));
   ucx_outgoing* const message = new_outgoing(wire);
-  message->payload = std::move(bytes);
-  ucx_head{.kind = ucx_kind::data, .wire = wire.remote_number, .request = head.request, .size = head.size}.store(message->head);
+  ucx_head reply{.kind = ucx_kind::data, .wire = wire.remote_number, .request = head.request, .size = head.size};
+  if (codes.empty()) {
+    message->payload = std::move(bytes);
+  } else {
+    reply.kind = ucx_kind::answer;
+    reply.size = 0;
+    codes.insert(codes.end(), bytes.begin(), bytes.end());
+    message->payload = std::move(codes);
+  }
+  reply.store(message->head);
   send(*message, message->payload, UCP_AM_SEND_FLAG_EAGER);
 }
 

@@ -220,8 +220,9 @@ inline void ucx_driver::keep_alive(ucx_wire& wire, std::chrono::nanoseconds now)
     wire.active = false;
     return;
   }
-  if (!std::exchange(wire.active, true)) wire.life.heard(now);
-  if (wire.life.due(now) && !std::exchange(wire.ping_out, true)) say(wire, {.kind = ucx_kind::ping, .wire = wire.remote_number});
+  if (!std::exchange(wire.active, true)) wire.life.heard();
+  if (wire.life.due(now, wire.bytes_out + wire.bytes_served) && !std::exchange(wire.ping_out, true))
+    say(wire, {.kind = ucx_kind::ping, .wire = wire.remote_number});
   if (wire.life.stalled(now)) doom(wire, errc::peer_stalled);
 }
 

@@ -298,8 +298,8 @@ inline void verbs_driver::look_after(verbs_wire& wire) noexcept {
     wire.waiting = false;
     return;
   }
-  if (!std::exchange(wire.waiting, true)) wire.life.heard(now_);
-  if (wire.life.due(now_) && !wire.ping_out) wire.ping_out = say(wire, {.kind = verbs_kind::ping});
+  if (!std::exchange(wire.waiting, true)) wire.life.heard();
+  if (wire.life.due(now_, wire.bytes_under_way()) && !wire.ping_out) wire.ping_out = say(wire, {.kind = verbs_kind::ping});
   if (wire.life.stalled(now_)) end(wire, error(errc::peer_stalled, {.what = "the peer owes an answer: is it making progress?"}));
 }
 

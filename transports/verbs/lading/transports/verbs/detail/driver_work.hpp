@@ -210,7 +210,7 @@ inline void verbs_driver::fail_requests(verbs_wire& wire, const error& why) noex
 inline void verbs_driver::take_message(verbs_wire& wire, bytes_view bytes) {
   const auto message = verbs_message::load(bytes);
   if (!message) return refuse(message.error());
-  wire.life.heard(now_);
+  wire.life.heard();
   switch (message->kind) {
     case verbs_kind::notify:
       if (wire.user != nullptr || wire.notifications.size() >= verbs_wire::request_limit) {  // no honest peer does that
