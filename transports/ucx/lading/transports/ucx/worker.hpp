@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include <dirent.h>
 #include <ucp/api/ucp.h>
 
 #include <lading/core/bytes.hpp>
@@ -18,7 +19,8 @@
 
 namespace lading {
 
-/// One of UCX's own settings, named as in its documentation without UCX_: {"RC_VERBS_TIMEOUT", "20ms"}.
+/// One of UCX's own settings, named as in its documentation without UCX_: {"KEEPALIVE_INTERVAL", "2s"}. Before UCX 1.17, what one
+/// lane alone has is named without the lane: {"GID_INDEX", "1"}, {"RC_TIMEOUT", "20ms"}; since then {"IB_GID_INDEX", "1"}, {"RC_VERBS_TIMEOUT", "20ms"}.
 struct ucx_setting {
   std::string name, value;
 };
@@ -99,9 +101,15 @@ class ucx_worker {
     // Else a peer that dies while megabytes are on their way to it over TCP takes this program with it now and then: UCX 1.13.1 completes a send twice.
     if (ucx_before(1, 17) && chosen(wanted.lanes) == "tcp") prefer("ZCOPY_THRESH", "inf");
     // A peer whose host is gone is noticed in tenths of a second; by default it takes UCX half a minute.
-    if (mentions(wanted.lanes, "rc")) {
-      prefer("RC_VERBS_TIMEOUT", "20ms");
-      prefer("RC_VERBS_RETRY_COUNT", "3");
+    if (uses_rc(wanted)) {
+      const auto prefer_rc = [&](const char* name, const char* value) {
+        char generic[64], own[64];
+        std::snprintf(generic, sizeof generic, "UCX_RC_%s", name);
+        std::snprintf(own, sizeof own, "UCX_RC_VERBS_%s", name);
+        if (std::getenv(generic) == nullptr && std::getenv(own) == nullptr) static_cast<void>(set((ucx_before(1, 17) ? generic : own) + 4, value));
+      };
+      prefer_rc("TIMEOUT", "20ms");
+      prefer_rc("RETRY_COUNT", "3");
     }
     for (const ucx_setting& each : wanted.settings) {
       if (status == UCS_OK) status = set(each.name.c_str(), each.value.c_str());
@@ -201,7 +209,25 @@ class ucx_worker {
     }
     return false;
   }
-  static bool mentions(const std::string& lanes, std::string_view lane) noexcept { return chosen(lanes).find(lane) != std::string_view::npos; }
+  /// Where that is asked for, or left to UCX on a host that has an RDMA device; else UCX warns of settings for it.
+  static bool uses_rc(const choice& wanted) noexcept {
+    const std::string_view all = chosen(wanted.lanes);
+    const bool named = all.find("rc") != std::string_view::npos;
+    if (!all.starts_with('^')) {
+      if (named) return true;
+    } else if (named || all.find("ib") != std::string_view::npos) {
+      return false;
+    }
+    return may_use(wanted.lanes, {"all", "ib"}) && wanted.devices.empty() && std::getenv("UCX_NET_DEVICES") == nullptr && has_rdma_device();
+  }
+  static bool has_rdma_device() noexcept {
+    DIR* const all = opendir("/sys/class/infiniband");
+    if (all == nullptr) return false;
+    bool any = false;
+    while (const dirent* const each = readdir(all)) any = any || each->d_name[0] != '.';
+    closedir(all);
+    return any;
+  }
 
   std::shared_ptr<ucx_context> context_;
   ucp_worker_h worker_ = nullptr;
