@@ -24,7 +24,7 @@ TEST(late_memory, is_kept_by_its_submission) {
   submission moving;
   std::weak_ptr<detail::late_memory> watched;
   {
-    const auto held = std::make_shared<detail::late_memory>();
+    const auto held = std::make_shared<detail::late_memory>(std::make_shared<detail::late_targets>(), 1);
     watched = held;
     detail::keep_while_moving(moving, held);
   }
@@ -37,7 +37,7 @@ TEST(late_memory, is_never_freed_where_nothing_can_remember_it) {
   submission moving{.full = true, .kept = {}};
   std::weak_ptr<detail::late_memory> watched;
   {
-    const auto held = std::make_shared<detail::late_memory>();
+    const auto held = std::make_shared<detail::late_memory>(std::make_shared<detail::late_targets>(), 1);
     watched = held;
     detail::keep_while_moving(moving, held);
   }

@@ -2,7 +2,10 @@
 
 #include <lading/exchange/registration.hpp>
 
+#include <atomic>
+#include <chrono>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -56,6 +59,51 @@ TEST_F(registrations, the_last_lease_ends_it) {
 TEST_F(registrations, refuse_nothing) {
   EXPECT_EQ(cache.acquire({}).error(), errc::invalid_argument);
   EXPECT_TRUE(cache.acquire(memory).has_value());
+}
+
+/// Registering takes until it is told to go on.
+struct slow_to_register : loopback {
+  struct told {
+    std::atomic<bool> begun{false}, go_on{false};
+  };
+  explicit slow_to_register(told& how) : loopback(loopback::create().value()), self(&how) {}
+  result<region> register_region(bytes_span bytes) {
+    if (bytes.size() >= large) {
+      self->begun = true;
+      const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+      while (!self->go_on && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+    }
+    return loopback::register_region(bytes);
+  }
+  static constexpr std::size_t large = 5000;
+  told* self;
+};
+
+TEST(registration_cache, lets_others_go_on_while_one_registers) {
+  slow_to_register::told how;
+  slow_to_register transport(how);
+  exchange_meter<> meter;
+  auto sender = submitter<slow_to_register>::create(transport, meter).value();
+  registration_cache<slow_to_register, submitter<slow_to_register>> cache(transport, sender);
+  std::vector<std::byte> memory(10'000);
+  const bytes_span all(memory);
+  registration whole, again;
+  std::thread registering([&] { whole = cache.acquire(all).value(); });
+  while (!how.begun) std::this_thread::yield();
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    EXPECT_FALSE(cache.find(all)) << "not yet";
+    again = cache.acquire(all.first(100)).value();
+    done = true;
+  });
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (!done && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  EXPECT_TRUE(done) << "small memory waits for the registration of large";
+  how.go_on = true;
+  other.join();
+  registering.join();
+  EXPECT_TRUE(cache.find(all.first(200)));
+  EXPECT_NE(whole.region(), again.region());
 }
 
 }  // namespace

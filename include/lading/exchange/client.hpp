@@ -93,8 +93,8 @@ class store_client {
   ///
   /// Errors:   by key: already_exists, no_space, invalid_argument (keys and values not equally many; a key above the server's limit), those of encoding,
   ///           of the transport, and timed_out.
-  /// Lifetime: values are read until it returns, and those above in_place_from, where their key ended timed_out or peer_lost, until the transport has
-  ///           let them go.
+  /// Lifetime: values are read until it returns, and those above in_place_from or in memory that is registered, where their key ended timed_out or
+  ///           peer_lost, until the transport has let them go: see quiescent().
   template <class Keys, class Values>
   [[nodiscard]] std::vector<result<void>> put_batch(const Keys& keys, const Values& values, const put_options& options = {}) {
     using value_type = std::remove_cvref_t<decltype(std::begin(values)[0])>;
@@ -109,7 +109,7 @@ class store_client {
         std::vector<detail::outgoing_value> ready;
         ready.reserve(part.size());
         const auto done = [&](std::size_t index, const result<void>& how) { results[index] = how; };
-        typed_->template prepare<value_type>(part, values, ready, done);
+        typed_->template prepare<value_type>(part, values, ready, until, done);
         calls_->put(ready, options.mode, until, done);
       });
     }
@@ -146,7 +146,8 @@ class store_client {
   /// The bytes of the values under keys, each into its buffer: a tensor's items, a packed buffer. Returns their sizes.
   ///
   /// Errors:   by key: not_found, buffer_too_small with both sizes, and those of the transport. A buffer whose key failed holds unspecified bytes.
-  /// Lifetime: as for put_batch, buffers of keys that timed out may be written until the transport has let them go.
+  /// Lifetime: as for put_batch, buffers of keys that ended timed_out, peer_lost or busy may be written until the transport has let them go: see
+  ///           quiescent(). Until then nothing else lands in them; it is busy.
   template <class Keys, class Buffers>
   [[nodiscard]] std::vector<result<std::size_t>> get_batch_into(const Keys& keys, const Buffers& buffers, const store_call_options& options = {}) {
     auto results = detail::undone<std::size_t>(std::size(keys));
@@ -213,6 +214,14 @@ class store_client {
   /// Registers memory for as long as the registration is kept: values and buffers in it cost no registration of their own.
   [[nodiscard]] result<registration> register_memory(bytes_span memory) { return memory_->keep_registered(memory); }
 
+  /// Whether the transport has let go of all memory of calls that have returned: values and buffers of keys that failed may be freed or used again.
+  /// What is kept registered by the caller a server may read later still: end that registration first. Whoever waits for it makes progress by
+  /// transport_used(), unless a thread does.
+  [[nodiscard]] bool quiescent() noexcept {
+    submitter_->reap();
+    return memory_->settle() && submitter_->quiescent();
+  }
+
   [[nodiscard]] exchange_metrics metrics() const noexcept { return meter_.read(); }
   [[nodiscard]] Transport& transport_used() noexcept { return transport_; }
 
@@ -248,7 +257,7 @@ class store_client {
   }
 
   [[nodiscard]] clock::time_point until_of(std::chrono::nanoseconds deadline) const noexcept {
-    return later(clock::now(), deadline.count() > 0 ? deadline : options_.deadline);
+    return later(clock::now(), deadline.count() != 0 ? deadline : options_.deadline);
   }
   /// Calls run(part) for the parts of a batch, batch_workers at a time.
   template <class Run>

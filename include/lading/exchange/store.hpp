@@ -32,12 +32,13 @@ enum class put_mode : std::uint8_t {
 /// How a batch of puts is done.
 struct put_options {
   put_mode mode = put_mode::insert;
-  std::chrono::nanoseconds deadline{0};  ///< from the call on; 0 = the client's own
+  std::chrono::nanoseconds deadline{
+      0};  ///< from the call on; 0 = the client's own; negative = it was over before the call, which is timed_out at once
 };
 
 /// How a batch of other calls is done.
 struct store_call_options {
-  std::chrono::nanoseconds deadline{0};  ///< from the call on; 0 = the client's own
+  std::chrono::nanoseconds deadline{0};  ///< as in put_options
 };
 
 /// What a store holds.

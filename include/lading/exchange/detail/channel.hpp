@@ -73,6 +73,7 @@ class channel {
   /// Errors: timed_out, peer_lost, what the transport says, use's own, and no_memory, after part of use, too.
   template <class Answer, class Body, class Use>
   [[nodiscard]] result<void> call(protocol::kind what, const Body& body, clock::time_point until, Use&& use) {
+    if (clock::now() >= until) return fail(errc::timed_out, {.what = "the deadline passed before the server was asked"});
     LADING_TRY {
       typename lanes<Transport>::held_lane mine;
       {

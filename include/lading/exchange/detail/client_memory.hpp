@@ -40,6 +40,11 @@ struct registered_bytes {
   void quarantine(std::chrono::nanoseconds time) && noexcept { std::move(lease).quarantine(time); }
   /// Whether the bytes are the user's, who is told to keep them until the transport has let them go.
   [[nodiscard]] bool is_of_user() const noexcept { return owner == nullptr && lease.extents().empty(); }
+  /// The bytes are another's than the user's, who lives as long as they are registered.
+  void belong_to(std::shared_ptr<void> whom) noexcept {
+    owner = std::move(whom);
+    if (owner != nullptr && registered) registered.memory_->owner = owner;
+  }
 };
 
 /// Where a client gets registered memory.
@@ -67,7 +72,7 @@ class client_memory {
     if (!own) return fail(own.error());
     auto owner = std::make_shared<aligned_buffer>(std::move(*own));
     auto used = in_place(owner->span());
-    if (used) used->owner = std::move(owner);
+    if (used) used->belong_to(std::move(owner));
     return used;
   }
 
@@ -88,6 +93,9 @@ class client_memory {
   }
 
   [[nodiscard]] result<registration> keep_registered(bytes_span bytes) { return cache_.acquire(bytes); }
+
+  /// Ends what late registrations can be ended by now; returns whether there are none left.
+  bool settle() noexcept { return cache_.settle(); }
 
  private:
   [[nodiscard]] static registered_bytes lease_of(registration known) {

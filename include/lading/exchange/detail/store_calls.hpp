@@ -62,6 +62,11 @@ class store_calls {
     while (!pending.empty()) {
       std::vector<std::size_t> again;
       for (std::size_t first = 0; first < pending.size();) {
+        if (clock::now() >= until) {
+          done(values[pending[first]].index, result<void>(fail(too_late(values[pending[first]].index))));
+          ++first;
+          continue;
+        }
         const std::size_t last = first + put_some(values, std::span(pending).subspan(first), mode, until, done, again);
         first = last;
       }
@@ -119,6 +124,13 @@ class store_calls {
       }
       first += count;
     }
+  }
+
+  /// Whether a transfer that ended early may still write into this memory of the user.
+  [[nodiscard]] bool may_be_written(bytes_view bytes) const noexcept { return late_->overlap(bytes); }
+  /// What a key ends with whose turn did not come in time.
+  [[nodiscard]] static error too_late(std::size_t index) noexcept {
+    return error(errc::timed_out, {.item = index, .what = "the deadline passed before the key's turn"});
   }
 
  private:
@@ -218,9 +230,8 @@ class store_calls {
   /// The move of values; however it is left, memory that the transport may still write is not freed before it has let go.
   class fetching {
    public:
-    explicit fetching(const std::vector<arriving>& values) : values_(values), late_(std::make_shared<late_memory>()) {
-      late_->bytes.reserve(values.size());
-    }
+    fetching(const std::vector<arriving>& values, const std::shared_ptr<late_targets>& targets)
+        : values_(values), late_(std::make_shared<late_memory>(targets, values.size())) {}
     fetching(const fetching&) = delete;
     fetching& operator=(const fetching&) = delete;
     ~fetching() {
@@ -232,7 +243,7 @@ class store_calls {
       moving.wait();
       if (late_ == nullptr || !moving.quarantined()) return;
       for (const arriving& each : values_) {
-        if (!each.memory->is_of_user() && !each.how(moving.get())) late_->bytes.push_back(std::move(*each.memory));  // has room
+        if (!each.how(moving.get())) late_->add(std::move(*each.memory));
       }
       keep_while_moving(moving, std::exchange(late_, nullptr));
     }
@@ -273,6 +284,7 @@ class store_calls {
   template <class Place, class Done>
   [[nodiscard]] std::size_t get_some(std::span<const wanted_value> pending, clock::time_point until, Place&& place, Done&& done,
                                      std::vector<wanted_value>& again, std::vector<error>& why) {
+    submitter_.reap();  // what earlier calls left behind and the transport has let go of by now
     protocol::keys_request request;
     std::size_t count = fill(request, pending);
     std::vector<arriving> values;
@@ -333,7 +345,7 @@ class store_calls {
     }
     std::uint64_t bytes = 0;
     for (const exchange_item& each : items) bytes += each.where.size;
-    fetching running(values);
+    fetching running(values, late_);
     typename Submitter::future& moving = running.moving;
     moving = submitter_.submit(items, op::get, {.deadline = line_.attempt_time(bytes, until)});
     for (unsigned idle = 0; !moving.is_ready();) line_.step(idle);
@@ -359,6 +371,7 @@ class store_calls {
 
   channel_type& line_;
   Submitter& submitter_;
+  std::shared_ptr<late_targets> late_ = std::make_shared<late_targets>();
 };
 
 }  // namespace lading::detail

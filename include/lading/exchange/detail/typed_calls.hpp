@@ -92,15 +92,20 @@ class typed_calls {
   typed_calls(calls_type& calls, memory_type& memory, Submitter& submitter, const typed_options& options)
       : calls_(calls), memory_(memory), submitter_(submitter), options_(options) {}
 
-  /// Gives each value of the part registered bytes: its own where they are worth it, else of the slab. done(index, error) for those that have none.
+  /// Gives each value of the part registered bytes: its own where they are worth it, else of the slab. done(index, error) for those that have none, such
+  /// as those whose turn does not come in time.
   template <class T, class Values, class Done>
-  void prepare(std::span<const wanted_value> part, const Values& values, std::vector<outgoing_value>& ready, Done&& done) {
+  void prepare(std::span<const wanted_value> part, const Values& values, std::vector<outgoing_value>& ready, time_point until, Done&& done) {
     const auto value_at = [&](std::size_t index) -> decltype(auto) { return std::begin(values)[static_cast<std::ptrdiff_t>(index)]; };
     if constexpr (stored_kind_of<T>() == value_kind::packed) {
       scattered_objects<T> objects;
       std::vector<wanted_value> left(part.begin(), part.end());
       for (const wanted_value& each : part) objects.add(value_at(each.index));
       while (!left.empty()) {
+        if (calls_type::clock::now() >= until) {
+          for (const wanted_value& each : left) done(each.index, result<void>(fail(calls_type::too_late(each.index))));
+          return;
+        }
         const auto encoded = encode(objects, left, ready);
         if (encoded) return;
         // The first object that cannot be encoded; the others go without it.
@@ -112,7 +117,8 @@ class typed_calls {
       }
     } else {
       for (const wanted_value& each : part) {
-        result<outgoing_value> made = offer(value_at(each.index));
+        const bool late = calls_type::clock::now() >= until;
+        result<outgoing_value> made = late ? result<outgoing_value>(fail(calls_type::too_late(each.index))) : offer(value_at(each.index));
         if (!made) {
           done(each.index, result<void>(fail(made.error().with_item(each.index))));
           continue;
@@ -184,13 +190,19 @@ class typed_calls {
       const auto& [index, meta] = arrived[i];
       const std::shared_ptr<landing>& where = landed.find(index)->second;
       auto made = view_of<T>(where->memory.bytes, meta);
-      submitter_.meter().took_path(payload_path::get_viewed, 0);
+      submitter_.meter().took_path(payload_path::get_viewed, borrows_when_stored<T>() ? 0 : 1);
       results[index] = made ? result<Held>(Held(std::move(*made), where)) : result<Held>(fail(made.error()));
     });
   }
 
   /// Memory for a value that belongs into `target`: that itself where it is worth registering. The owner, if there is one, is kept with it.
+  ///
+  /// Errors: busy while a transfer that ended early may still write into a target of the user's; those of registering.
   [[nodiscard]] result<registered_bytes*> land(landing& where, bytes_span target, std::shared_ptr<void> owner = nullptr) {
+    if (owner == nullptr && calls_.may_be_written(target)) {
+      return fail(errc::busy,
+                  {.needed = target.size(), .what = "an earlier transfer timed out and may still write into the buffer: see quiescent()"});
+    }
     where.memory = memory_.if_registered(target);
     where.target = target;
     where.owner = std::move(owner);
@@ -200,7 +212,7 @@ class typed_calls {
       if (!made) return fail(made.error());
       where.memory = std::move(*made);
     }
-    if (!is_staged(where)) where.memory.owner = where.owner;
+    if (!is_staged(where)) where.memory.belong_to(where.owner);
     return &where.memory;
   }
 
