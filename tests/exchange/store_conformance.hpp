@@ -3,6 +3,7 @@
 
 // What every store must do, as a GoogleTest suite. A rig is made for each test; client() is a store of its own that is empty.
 
+#include <chrono>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -171,9 +172,29 @@ TYPED_TEST_P(store_conformance, keys_are_any_bytes) {
   for (std::size_t i = 0; i < names.size(); ++i) EXPECT_EQ(back[i].value(), values[i]) << i;
 }
 
+TYPED_TEST_P(store_conformance, a_deadline_that_is_over_is_timed_out_at_once) {
+  auto& one = this->rig.client();
+  const auto names = keys(2);
+  const std::vector<tensor> values{numbers(5, 0), numbers(6, 1)};
+  constexpr std::chrono::nanoseconds over{-1}, unnamed{0};
+  for (const auto& each : one.put_batch(names, values, {.deadline = over})) EXPECT_EQ(each.error(), errc::timed_out);
+  EXPECT_FALSE(one.exists_batch(names)[0].value()) << "nothing was sent";
+  EXPECT_EQ(count_ok(one.put_batch(names, values, {.deadline = unnamed})), 2u);
+  for (const auto& each : one.template get_batch<tensor>(names, {.deadline = over})) EXPECT_EQ(each.error(), errc::timed_out);
+  for (const auto& each : one.template view_batch<tensor_view>(names, {.deadline = over})) EXPECT_EQ(each.error(), errc::timed_out);
+  std::vector<std::byte> memory(64);
+  const std::vector<bytes_span> buffers(2, bytes_span(memory));
+  for (const auto& each : one.get_batch_into(names, buffers, {.deadline = over})) EXPECT_EQ(each.error(), errc::timed_out);
+  for (const auto& each : one.exists_batch(names, {.deadline = over})) EXPECT_EQ(each.error(), errc::timed_out);
+  for (const auto& each : one.remove_batch(names, {.deadline = over})) EXPECT_EQ(each.error(), errc::timed_out);
+  EXPECT_EQ(one.stats({.deadline = over}).error(), errc::timed_out);
+  EXPECT_EQ(count_ok(one.template get_batch<tensor>(names, {.deadline = unnamed})), 2u);
+}
+
 REGISTER_TYPED_TEST_SUITE_P(store_conformance, tensors_come_back_as_they_were_put, records_come_back_as_they_were_put,
                             bytes_land_in_the_caller_s_buffers, a_missing_key_is_not_a_failure_of_others,
                             a_taken_key_keeps_its_value_unless_it_is_to_be_replaced, equal_keys_in_a_batch_are_done_in_order,
-                            a_value_of_another_type_is_refused, nothing_is_asked_for_and_counts_must_agree, keys_are_any_bytes);
+                            a_value_of_another_type_is_refused, nothing_is_asked_for_and_counts_must_agree, keys_are_any_bytes,
+                            a_deadline_that_is_over_is_timed_out_at_once);
 
 }  // namespace lading::store_conformance

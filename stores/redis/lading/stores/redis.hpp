@@ -219,7 +219,7 @@ class basic_redis_store {
       : options_(options), meter_(std::move(observer)), line_(options_), calls_(line_, options_, meter_) {}
 
   [[nodiscard]] clock::time_point until_of(std::chrono::nanoseconds deadline) const noexcept {
-    return later(clock::now(), deadline.count() > 0 ? deadline : options_.deadline);
+    return later(clock::now(), deadline.count() != 0 ? deadline : options_.deadline);
   }
 
   /// Runs run(until) once no other call has the connection. Where that is not before the deadline, all keys are timed_out; those whose turn an allocation
@@ -260,10 +260,10 @@ class basic_redis_store {
   /// The connection is this call's alone as long as the turn, if it is one: there is none where another call has it until the time is up.
   [[nodiscard]] detail::turns::turn take_turn(clock::time_point until) {
     const stage_timer timer(meter_, stage::queue);
-    return turns_.take(until);
+    return clock::now() < until ? turns_.take(until) : detail::turns::turn(nullptr);
   }
   [[nodiscard]] static error no_turn() noexcept {
-    return error(errc::timed_out, {.what = "another call had the connection until the deadline: have a store for each thread"});
+    return error(errc::timed_out, {.what = "the deadline passed before the call's turn: have a store for each thread"});
   }
   /// Gives each value, verified, to keep(index, redis_answer&, items): its packed buffer is the answer's bytes.
   template <class T, class Keys, class Keep>
