@@ -3,9 +3,31 @@
 
 // Bytes land where they belong.
 
+#include <algorithm>
+#include <initializer_list>
+#include <span>
+#include <vector>
+
 #include <transport/conformance/rig.hpp>
 
 namespace lading::conformance {
+
+/// The directions that the transport has.
+[[nodiscard]] inline std::vector<op> directions_of(any_transport& used) {
+  return used.capabilities().serves_get ? std::vector<op>{op::put, op::get} : std::vector<op>{op::put};
+}
+/// New bytes where the direction reads, zeros where it writes.
+inline void renew(connected_pair& pair, op direction, std::uint64_t seed) {
+  const bytes_span near = pair.near_memory.bytes(), far = pair.far_memory.bytes();
+  fill(direction == op::put ? near : far, seed);
+  std::memset((direction == op::put ? far : near).data(), 0, near.size());
+}
+/// Whether the slices' bytes are the same on both sides.
+[[nodiscard]] inline bool all_same(connected_pair& pair, std::span<const slice> slices) {
+  return std::all_of(slices.begin(), slices.end(), [&](const slice& each) {
+    return same(pair.near_memory.bytes().subspan(each.local_offset, each.size), pair.far_memory.bytes().subspan(each.remote_offset, each.size));
+  });
+}
 
 /// Every power of two up to the largest slice, and its neighbours: whatever threshold a transport has, it lies between two of them.
 inline void move_every_size(const any_rig& rig, op direction) {
@@ -47,24 +69,57 @@ inline void an_empty_batch_ends_ok(const any_rig& rig) {
 
 inline void many_slices_arrive(const any_rig& rig) {
   const std::size_t count = rig.many_slices;
-  constexpr std::size_t size = 24, spread = 40;
+  constexpr std::size_t most = 24, spread = 40;
   connected_pair pair(rig, count * spread);
-  fill(pair.near_memory.bytes(), 7);
   std::vector<slice> slices(count);
-  for (std::size_t i = 0; i < count; ++i) slices[i] = pair.one(i * spread, (count - 1 - i) * spread, size);
-  const completion how = pair.run(op::put, slices);
-  ASSERT_TRUE(how.ok()) << how.status.error().message();
-  EXPECT_EQ(how.done, count);
-  EXPECT_EQ(how.bytes, count * size);
-  for (const slice& each : slices) {
-    ASSERT_TRUE(same(pair.near_memory.bytes().subspan(each.local_offset, size), pair.far_memory.bytes().subspan(each.remote_offset, size)));
-    ASSERT_EQ(pair.far_memory.bytes()[each.remote_offset + size], std::byte{0});
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    slices[i] = pair.one(i * spread, (count - 1 - i) * spread, most - i % 7);
+    bytes += slices[i].size;
+  }
+  for (const op direction : directions_of(*pair.near)) {
+    renew(pair, direction, 7);
+    const completion how = pair.run(direction, slices);
+    ASSERT_TRUE(how.ok()) << how.status.error().message();
+    EXPECT_EQ(how.done, count);
+    EXPECT_EQ(how.bytes, bytes);
+    ASSERT_TRUE(all_same(pair, slices));
+    const bytes_span target = direction == op::put ? pair.far_memory.bytes() : pair.near_memory.bytes();
+    for (const slice& each : slices) {
+      ASSERT_EQ(target[(direction == op::put ? each.remote_offset : each.local_offset) + each.size], std::byte{0});
+    }
+  }
+}
+
+/// Slices of a few bytes beside large ones, none at all among them, as they come and prepared: transports pack some and send others alone.
+inline void slices_of_mixed_sizes_arrive(const any_rig& rig) {
+  connected_pair pair(rig, 1 << 20);
+  std::vector<slice> slices;
+  std::size_t at = 0, bytes = 0;
+  for (std::size_t round = 0; round < 8; ++round) {
+    for (const std::size_t size : std::initializer_list<std::size_t>{3000, 1, 0, 70'000, 64, 2047, 2048, 2049, 7, 9000, 100, 20'000}) {
+      if (at + size + 8 > (1 << 20)) break;
+      slices.push_back(pair.one(at, at, size));
+      at += size + 5;
+      bytes += size;
+    }
+  }
+  for (const op direction : directions_of(*pair.near)) {
+    renew(pair, direction, 13);
+    const completion how = pair.run(direction, slices);
+    ASSERT_TRUE(how.ok()) << how.status.error().message();
+    EXPECT_EQ(how.bytes, bytes);
+    ASSERT_TRUE(all_same(pair, slices));
+    renew(pair, direction, 14);
+    const prepared_batch prepared = pair.near->prepare(pair.to_far, direction, slices).value();
+    transfer running = pair.near->submit(prepared).value();
+    ASSERT_TRUE(pair.finish(running).ok());
+    ASSERT_TRUE(all_same(pair, slices));
   }
 }
 
 inline void unaligned_offsets_and_sizes_arrive(const any_rig& rig) {
   connected_pair pair(rig, 1 << 16);
-  fill(pair.near_memory.bytes(), 11);
   std::vector<slice> slices;
   for (std::size_t near_shift = 0; near_shift < 17; ++near_shift) {
     for (std::size_t far_shift = 0; far_shift < 17; ++far_shift) {
@@ -72,10 +127,11 @@ inline void unaligned_offsets_and_sizes_arrive(const any_rig& rig) {
       slices.push_back(pair.one(at + near_shift, at + far_shift, 101 + near_shift));
     }
   }
-  const completion how = pair.run(op::put, slices);
-  ASSERT_TRUE(how.ok()) << how.status.error().message();
-  for (const slice& each : slices) {
-    ASSERT_TRUE(same(pair.near_memory.bytes().subspan(each.local_offset, each.size), pair.far_memory.bytes().subspan(each.remote_offset, each.size)));
+  for (const op direction : directions_of(*pair.near)) {
+    renew(pair, direction, 11);
+    const completion how = pair.run(direction, slices);
+    ASSERT_TRUE(how.ok()) << how.status.error().message();
+    ASSERT_TRUE(all_same(pair, slices));
   }
 }
 
@@ -103,36 +159,49 @@ inline void several_regions_in_one_batch(const any_rig& rig) {
   for (std::size_t i = 0; i < 20; ++i) {
     near_regions.push_back(pair.near->allocate_region(4096).value());
     far_regions.push_back(pair.far->allocate_region(4096).value());
-    fill(near_regions.back().bytes(), 100 + i);
     const auto imported = pair.near->import_region(pair.to_far, pair.far->export_region(far_regions.back()).value()).value();
     slices.push_back({near_regions.back().id(), imported, 0, 0, 4096});
   }
-  ASSERT_TRUE(pair.run(op::put, slices).ok());
-  for (std::size_t i = 0; i < near_regions.size(); ++i) EXPECT_TRUE(same(near_regions[i].bytes(), far_regions[i].bytes())) << i;
+  for (const op direction : directions_of(*pair.near)) {
+    for (std::size_t i = 0; i < near_regions.size(); ++i) {
+      fill((direction == op::put ? near_regions : far_regions)[i].bytes(), 100 + i + (direction == op::put ? 0 : 1000));
+    }
+    ASSERT_TRUE(pair.run(direction, slices).ok());
+    for (std::size_t i = 0; i < near_regions.size(); ++i) EXPECT_TRUE(same(near_regions[i].bytes(), far_regions[i].bytes())) << i;
+  }
 }
 
 inline void both_directions_at_once(const any_rig& rig) {
-  constexpr std::size_t half = 1 << 18;
+  constexpr std::size_t half = 1 << 18, part = half / 16;
   connected_pair pair(rig, 2 * half);
-  fill(pair.near_memory.bytes().first(half), 21);
-  fill(pair.far_memory.bytes().first(half), 22);
-  std::vector<transfer> running;
-  for (std::size_t i = 0; i < 16; ++i) {
-    const std::size_t part = half / 16;
-    const slice there{pair.near_region.id(), pair.far_import, i * part, half + i * part, part};
-    const slice back{pair.far_region.id(), pair.near_import, i * part, half + i * part, part};
-    running.push_back(pair.near->submit(pair.to_far, op::put, std::span(&there, 1)).value());
-    running.push_back(pair.far->submit(pair.to_near, op::put, std::span(&back, 1)).value());
+  for (const op direction : directions_of(*pair.near)) {
+    // Puts read the first halves and write the second ones over there; gets read the first halves over there and write the second ones here.
+    std::memset(pair.near_memory.bytes().data(), 0, 2 * half);
+    std::memset(pair.far_memory.bytes().data(), 0, 2 * half);
+    fill(pair.near_memory.bytes().first(half), 21);
+    fill(pair.far_memory.bytes().first(half), 22);
+    std::vector<transfer> running;
+    for (std::size_t i = 0; i < 16; ++i) {
+      const std::size_t local = direction == op::put ? i * part : half + i * part, remote = direction == op::put ? half + i * part : i * part;
+      const slice there{pair.near_region.id(), pair.far_import, local, remote, part};
+      const slice back{pair.far_region.id(), pair.near_import, local, remote, part};
+      running.push_back(pair.near->submit(pair.to_far, direction, std::span(&there, 1)).value());
+      running.push_back(pair.far->submit(pair.to_near, direction, std::span(&back, 1)).value());
+    }
+    for (transfer& each : running) EXPECT_TRUE(pair.finish(each).ok());
+    EXPECT_TRUE(same(pair.near_memory.bytes().first(half), pair.far_memory.bytes().subspan(half)));
+    EXPECT_TRUE(same(pair.far_memory.bytes().first(half), pair.near_memory.bytes().subspan(half)));
   }
-  for (transfer& each : running) EXPECT_TRUE(pair.finish(each).ok());
-  EXPECT_TRUE(same(pair.near_memory.bytes().first(half), pair.far_memory.bytes().subspan(half)));
-  EXPECT_TRUE(same(pair.far_memory.bytes().first(half), pair.near_memory.bytes().subspan(half)));
 }
 
 inline void many_threads_submit_at_once(const any_rig& rig) {
   constexpr std::size_t threads = 4, rounds = 100, size = 3000;
   connected_pair pair(rig, threads * rounds * size);
-  fill(pair.near_memory.bytes(), 31);
+  const bool gets = pair.near->capabilities().serves_get;
+  // Every other thread gets what lies over there.
+  for (std::size_t t = 0; t < threads; ++t) {
+    fill((gets && t % 2 != 0 ? pair.far_memory : pair.near_memory).bytes().subspan(t * rounds * size, rounds * size), 31 + t);
+  }
   std::atomic<std::size_t> ok{0}, ended{0};
   std::vector<std::thread> submitting;
   for (std::size_t t = 0; t < threads; ++t) {
@@ -140,7 +209,7 @@ inline void many_threads_submit_at_once(const any_rig& rig) {
       for (std::size_t i = 0; i < rounds; ++i) {
         const std::size_t at = (t * rounds + i) * size;
         const slice each = pair.one(at, at, size);
-        auto running = pair.near->submit(pair.to_far, op::put, std::span(&each, 1));
+        auto running = pair.near->submit(pair.to_far, gets && t % 2 != 0 ? op::get : op::put, std::span(&each, 1));
         if (running && running->wait().ok()) ok.fetch_add(1);
       }
       ended.fetch_add(1);
@@ -159,18 +228,19 @@ inline void a_prepared_batch_moves_what_is_there_each_time(const any_rig& rig) {
   connected_pair pair(rig, 1 << 16);
   std::vector<slice> slices;
   for (std::size_t i = 0; i < 64; ++i) slices.push_back(pair.one(i * 1024, i * 1024, 1000));
-  const prepared_batch prepared = pair.near->prepare(pair.to_far, op::put, slices).value();
-  EXPECT_EQ(prepared.size(), 64u);
-  EXPECT_EQ(prepared.total_bytes(), 64'000u);
-  slices.clear();  // the batch has its own
-  for (std::uint64_t round = 0; round < 50; ++round) {
-    fill(pair.near_memory.bytes(), 500 + round);
-    transfer running = pair.near->submit(prepared).value();
-    const completion how = pair.finish(running);
-    ASSERT_TRUE(how.ok()) << how.status.error().message();
-    ASSERT_EQ(how.done, 64u);
-    for (std::size_t i = 0; i < 64; ++i) {
-      ASSERT_TRUE(same(pair.near_memory.bytes().subspan(i * 1024, 1000), pair.far_memory.bytes().subspan(i * 1024, 1000))) << round;
+  for (const op direction : directions_of(*pair.near)) {
+    auto handed = slices;
+    const prepared_batch prepared = pair.near->prepare(pair.to_far, direction, handed).value();
+    EXPECT_EQ(prepared.size(), 64u);
+    EXPECT_EQ(prepared.total_bytes(), 64'000u);
+    handed.clear();  // the batch has its own
+    for (std::uint64_t round = 0; round < 30; ++round) {
+      renew(pair, direction, 500 + round);
+      transfer running = pair.near->submit(prepared).value();
+      const completion how = pair.finish(running);
+      ASSERT_TRUE(how.ok()) << how.status.error().message();
+      ASSERT_EQ(how.done, 64u);
+      ASSERT_TRUE(all_same(pair, slices)) << round;
     }
   }
 }
@@ -230,6 +300,7 @@ inline constexpr conformance_case data_cases[] = {{"puts_every_size", puts_every
                                                   {"gets_every_size", gets_every_size},
                                                   {"an_empty_batch_ends_ok", an_empty_batch_ends_ok},
                                                   {"many_slices_arrive", many_slices_arrive},
+                                                  {"slices_of_mixed_sizes_arrive", slices_of_mixed_sizes_arrive},
                                                   {"unaligned_offsets_and_sizes_arrive", unaligned_offsets_and_sizes_arrive},
                                                   {"overlapping_batches_leave_bytes_of_one_of_them", overlapping_batches_leave_bytes_of_one_of_them},
                                                   {"several_regions_in_one_batch", several_regions_in_one_batch},

@@ -103,18 +103,20 @@ inline void a_remote_region_of_an_older_generation(const any_rig& rig) {
   EXPECT_TRUE(pair.run(op::put, std::span(&by_new, 1)).ok());
 }
 
-inline void a_slice_that_is_refused_does_not_hold_up_the_others(const any_rig& rig) {
+inline void refuse_one_of_three(const any_rig& rig, op direction) {
   connected_pair pair(rig, 4096);
-  fill(pair.near_memory.bytes(), 53);
+  if (direction == op::get && !pair.near->capabilities().serves_get) return;
+  const bytes_span source = (direction == op::put ? pair.near_memory : pair.far_memory).bytes();
+  fill(source, 53);
   region doomed = pair.far->allocate_region(4096).value();
-  slice wrong = pair.one(0, 0, 64);
+  slice wrong = pair.one(64, 64, 64);
   wrong.remote = pair.near->import_region(pair.to_far, pair.far->export_region(doomed).value()).value();
   ASSERT_TRUE(pair.run(op::put, std::span(&wrong, 1)).ok());
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   while (!doomed.deregister() && std::chrono::steady_clock::now() < until) pair.progress();
   ASSERT_EQ(doomed.size(), 0u);
   const std::vector<slice> batch{pair.one(0, 0, 64), wrong, pair.one(1000, 1000, 3000)};
-  const completion how = pair.run(op::put, batch);
+  const completion how = pair.run(direction, batch);
   ASSERT_FALSE(how.ok());
   EXPECT_EQ(name_of(how.status.error().code()), "not_registered");
   // Where this side could see it, the whole batch was refused, and nothing moved.
@@ -123,12 +125,18 @@ inline void a_slice_that_is_refused_does_not_hold_up_the_others(const any_rig& r
   EXPECT_EQ(how.first_failed, all ? 0u : 1u);
   EXPECT_EQ(how.bytes, all ? 0u : 3064u);
   for (const slice& each : {batch.front(), batch.back()}) {
-    const bytes_view arrived = pair.far_memory.bytes().subspan(each.remote_offset, each.size);
-    EXPECT_EQ(same(arrived, pair.near_memory.bytes().subspan(each.local_offset, each.size)), !all);
+    const bytes_view near = pair.near_memory.bytes().subspan(each.local_offset, each.size);
+    const bytes_view far = pair.far_memory.bytes().subspan(each.remote_offset, each.size);
+    const bytes_view arrived = direction == op::put ? far : near;
+    EXPECT_EQ(same(near, far), !all);
     EXPECT_EQ(std::all_of(arrived.begin(), arrived.end(), [](std::byte one) { return one == std::byte{0}; }), all);
   }
   const slice control = pair.one(0, 64, 900);
-  EXPECT_TRUE(pair.run(op::put, std::span(&control, 1)).ok());
+  EXPECT_TRUE(pair.run(direction, std::span(&control, 1)).ok());
+}
+inline void a_slice_that_is_refused_does_not_hold_up_the_others(const any_rig& rig) {
+  refuse_one_of_three(rig, op::put);
+  refuse_one_of_three(rig, op::get);
 }
 
 inline void descriptors_that_were_cut_or_changed(const any_rig& rig) {
