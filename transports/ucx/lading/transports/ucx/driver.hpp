@@ -35,6 +35,7 @@ namespace detail {
 inline constexpr std::size_t ucx_max_outstanding = 1024;
 /// Requests that a peer may have under way there: as many, but for what else it says.
 inline constexpr std::size_t ucx_max_window = 1000;
+inline constexpr std::size_t ucx_answers_at_once = 64;  // requests whose good end one message tells
 
 /// The value of options that UCX need not be asked about.
 ///

@@ -11,14 +11,14 @@ namespace lading::detail {
 
 /// What ended well in one round is told in one message, for each of them costs the peer as much as many a request.
 inline void ucx_driver::answer(ucx_wire& wire, const ucx_head& asked, const result<void>& how) noexcept {
-  constexpr std::size_t most = 64;
   if (how) {
     LADING_TRY {
+      wire.well_done.reserve(ucx_answers_at_once);
       if (wire.well_done.empty()) to_tell_.push_back(&wire);
       wire.well_done.push_back(asked.request);
     }
     LADING_CATCH_BAD_ALLOC(return doom(wire, errc::no_memory))
-    if (wire.well_done.size() >= most) tell_well_done(wire);
+    if (wire.well_done.size() >= ucx_answers_at_once) tell_well_done(wire);
     return;
   }
   refuse(how.error());

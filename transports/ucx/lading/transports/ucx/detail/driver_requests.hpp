@@ -21,8 +21,10 @@ inline ucs_status_ptr_t ucx_driver::send_raw(ucx_wire& wire, const ucx_head::raw
 
 inline ucx_outgoing* ucx_driver::new_outgoing(ucx_wire& wire) {
   if (free_outgoing_.empty()) {
+    auto made = std::make_unique<ucx_outgoing>();
+    made->payload.reserve(ucx_answers_at_once * sizeof(std::uint64_t));
     free_outgoing_.reserve(outgoing_.size() + 1);
-    outgoing_.push_back(std::make_unique<ucx_outgoing>());
+    outgoing_.push_back(std::move(made));
     free_outgoing_.push_back(outgoing_.back().get());
   }
   ucx_outgoing* const message = free_outgoing_.back();
