@@ -131,14 +131,10 @@ struct verbs_wire {
   [[nodiscard]] bool message_fits() const noexcept { return used() < window + message_room; }
   [[nodiscard]] verbs_work& work(std::uint64_t number) noexcept { return works[number & mask]; }
   [[nodiscard]] verbs_segment& segment(std::uint64_t number) noexcept { return segments[number & mask]; }
-  [[nodiscard]] std::uint64_t bytes_under_way() noexcept {
-    std::uint64_t all = 0;
-    for (std::uint64_t each = segment_tail; each != segment_head; ++each) all += segment(each).bytes;
-    return all;
-  }
   [[nodiscard]] bool any_segment() const noexcept { return segment_tail != segment_head; }
   void push(const verbs_segment& fresh) noexcept {
     segment(segment_head++) = fresh;
+    bytes_under_way += fresh.bytes;
     work(fresh.end - 1).signalled = true;
   }
 
@@ -147,6 +143,7 @@ struct verbs_wire {
     while (any_segment() && segment(segment_tail).end <= end) {
       const verbs_segment over = segment(segment_tail++);
       tail = over.end;
+      bytes_under_way -= over.bytes;
       failures_in_a_row = 0;
       if (over.token != nullptr) over.token->succeeded(over.count, over.bytes);
     }
@@ -174,6 +171,7 @@ struct verbs_wire {
       front.bytes -= bytes_before + bytes_of_it;
     }
     if (token == nullptr) return;
+    bytes_under_way -= bytes_before + bytes_of_it;
     token->failed(bad, 1, why);
     if (before != 0) token->succeeded(before, bytes_before);
   }
@@ -182,6 +180,7 @@ struct verbs_wire {
   void prune(auto&& drop_it, auto&& why) noexcept {
     std::uint64_t from = tail, to = tail, kept = segment_tail;
     const std::uint64_t segments_end = segment_head;
+    bytes_under_way = 0;
     for (std::uint64_t each = segment_tail; each != segments_end; ++each) {
       const verbs_segment one = segment(each);
       if (one.token == nullptr || drop_it(one)) {
@@ -192,6 +191,7 @@ struct verbs_wire {
       for (; from != one.end; ++from, ++to) work(to) = work(from);
       segment(kept) = one;
       segment(kept++).end = to;
+      bytes_under_way += one.bytes;
     }
     segment_head = kept;
     head = to;
@@ -202,6 +202,7 @@ struct verbs_wire {
   void prune_region(const verbs_remote* region, const error& why) noexcept {
     std::uint64_t to = tail, kept = segment_tail;
     std::uint64_t from = tail;
+    bytes_under_way = 0;
     for (std::uint64_t each = segment_tail; each != segment_head; ++each) {
       const verbs_segment one = segment(each);
       verbs_segment part{.token = one.token, .first = one.first};
@@ -212,6 +213,7 @@ struct verbs_wire {
         part.count = next - part.first;
         work(to - 1).signalled = true;
         spare[kept++ & mask] = part;
+        bytes_under_way += part.bytes;
         part.bytes = 0;
       };
       while (from != one.end) {
@@ -261,6 +263,7 @@ struct verbs_wire {
   std::uint64_t mask;
   std::uint64_t head = 0, tail = 0, posted = 0;
   std::uint64_t segment_head = 0, segment_tail = 0;
+  std::uint64_t bytes_under_way = 0;  ///< of the segments
   liveness life;
   bool waiting = false, ping_out = false;
   std::uint64_t last_request = 0;
