@@ -299,7 +299,9 @@ inline void verbs_driver::look_after(verbs_wire& wire) noexcept {
     return;
   }
   if (!std::exchange(wire.waiting, true)) wire.life.heard();
-  if (wire.life.due(now_, wire.bytes_under_way) && !wire.ping_out) wire.ping_out = say(wire, {.kind = verbs_kind::ping});
+  const std::uint64_t bytes = wire.bytes_under_way;
+  const bool due = wire.life.due(now_, bytes);
+  if (due && !wire.ping_out) wire.ping_out = say(wire, {.kind = verbs_kind::ping});
   if (wire.life.stalled(now_)) end(wire, error(errc::peer_stalled, {.what = "the peer owes an answer: is it making progress?"}));
 }
 
