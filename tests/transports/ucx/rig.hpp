@@ -140,7 +140,6 @@ inline int peer_main(const char* lanes, std::size_t size, bool shares_region) {
 template <class Lanes>
 struct rig {
   static constexpr bool shares_regions = Lanes::shares_regions;
-  static constexpr std::size_t connection_cycles = 2'000;
   static std::string unavailable() { return ucx_test::unavailable<Lanes>(); }
   result<ucx> make(const endpoint_options& options) { return ucx_test::make<Lanes>(options); }
 #if defined(__linux__)
