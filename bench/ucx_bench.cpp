@@ -57,14 +57,16 @@ std::vector<lading::slice> slices_of(const fixture& sides, std::size_t count, st
   return slices;
 }
 
-void puts_by_messages(benchmark::State& state) {
+/// The floor is a bare put, for gets too: nobody has to ask for its bytes.
+void by_messages(benchmark::State& state, lading::op direction) {
   const auto count = static_cast<std::size_t>(state.range(0)), size = static_cast<std::size_t>(state.range(1));
   fixture sides(count * size, false);
-  const auto batch = sides.near.prepare(sides.peer, lading::op::put, slices_of(sides, count, size)).value();
+  const auto batch = sides.near.prepare(sides.peer, direction, slices_of(sides, count, size)).value();
   paired::compare(
       state, [&] { sides.move(batch); }, [&] { sides.bare_put(count, size); });
   state.counters["more_ns_per_slice"] = (state.counters["best_ns"] - state.counters["floor_ns"]) / static_cast<double>(count);
 }
+void puts_by_messages(benchmark::State& state) { by_messages(state, lading::op::put); }
 BENCHMARK(puts_by_messages)
     ->ArgNames({"slices", "bytes"})
     ->Args({1, 64 << 10})
@@ -95,15 +97,7 @@ BENCHMARK(puts_into_shared_regions)
     ->Iterations(200)
     ->UseManualTime();
 
-/// The other way: the target sends, which the floor does too, without having been asked.
-void gets_by_messages(benchmark::State& state) {
-  const auto count = static_cast<std::size_t>(state.range(0)), size = static_cast<std::size_t>(state.range(1));
-  fixture sides(count * size, false);
-  const auto batch = sides.near.prepare(sides.peer, lading::op::get, slices_of(sides, count, size)).value();
-  paired::compare(
-      state, [&] { sides.move(batch); }, [&] { sides.bare_put(count, size); });
-  state.counters["more_ns_per_slice"] = (state.counters["best_ns"] - state.counters["floor_ns"]) / static_cast<double>(count);
-}
+void gets_by_messages(benchmark::State& state) { by_messages(state, lading::op::get); }
 BENCHMARK(gets_by_messages)
     ->ArgNames({"slices", "bytes"})
     ->Args({1, 64 << 10})
