@@ -157,6 +157,27 @@ TEST_F(late_gets, never_land_in_what_has_been_returned) {
   EXPECT_EQ(value(memory.begin(), memory.begin() + 500'000), larger[0]);
 }
 
+TEST_F(late_gets, may_read_what_is_leased_no_longer) {
+  server = server_type::create(loopback::create().value(), {.memory = {.capacity = 1 << 20, .slab_size = 1 << 20}, .lease_time = 1ms}).value();
+  const auto other = writer();
+  const std::vector<value> values{value(1000, std::byte{1})};
+  ASSERT_TRUE(other->put_batch(keys(1), values)[0].has_value());
+  const auto one = client();
+  on_step = [&] {
+    if (told.kept == 0 || !told.keep) return;
+    told.keep = false;
+    told.hold = true;
+    EXPECT_TRUE(other->remove_batch(keys(1))[0].has_value());
+    while (server->stats().leased != 0) server->progress();
+    EXPECT_EQ(server->stats().free, server->stats().capacity);
+    told.hold = false;
+  };
+  told.keep = true;
+  EXPECT_EQ(one->get_batch<value>(keys(1))[0].value(), values[0]) << "nobody has used the memory again";
+  EXPECT_EQ(told.kept, 1u);
+  EXPECT_EQ(one->get_batch<value>(keys(1))[0].error(), errc::not_found);
+}
+
 TEST_F(late_gets, views_of_what_owns_are_copies) {
   const auto one = writer();
   ASSERT_TRUE(one->put_batch(keys(1), std::vector<tensor>{numbers(10, 1)})[0].has_value());

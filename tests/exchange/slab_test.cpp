@@ -81,6 +81,26 @@ TEST_F(slabs, quarantined_memory_is_not_given_out_before_its_time) {
   EXPECT_EQ(other.quarantined_bytes(), 0u);
 }
 
+#if defined(LADING_DETAIL_POISON)
+TEST_F(slabs, poison_what_no_peer_was_told_of) {
+  auto pool = make({.capacity = 4096, .slab_size = 4096});
+  auto lease = pool.take_one(100).value();
+  const std::byte* const bytes = lease.bytes().data();
+  lease = slab_lease();
+  EXPECT_FALSE(__asan_address_is_poisoned(bytes)) << "a peer may still read it";
+  auto kept = pool.take_one(100).value();
+  ASSERT_EQ(kept.bytes().data(), bytes);
+  kept.keep_from_peers();
+  auto moved = std::move(kept);
+  EXPECT_FALSE(__asan_address_is_poisoned(bytes));
+  moved = slab_lease();
+  EXPECT_TRUE(__asan_address_is_poisoned(bytes));
+  const auto again = pool.take_one(100).value();
+  ASSERT_EQ(again.bytes().data(), bytes);
+  EXPECT_FALSE(__asan_address_is_poisoned(bytes));
+}
+#endif
+
 TEST_F(slabs, no_two_leases_share_a_byte) {
   auto pool = make({.capacity = 4 * 65'536, .slab_size = 65'536});
   std::mt19937 random(7);

@@ -126,10 +126,14 @@ class slab_core {
     return sum >= size;  // take uses the largest ones
   }
 
-  void give_back(std::span<const slab_extent> extents) noexcept {
+  void give_back(std::span<const slab_extent> extents, bool poisoned = false) noexcept {
     std::lock_guard held(mutex_);
     if (memory_.empty()) return;
-    for (const slab_extent& each : extents) give(each.slab, each.offset, align_up<std::uint64_t>(each.size, alignment));
+    for (const slab_extent& each : extents) {
+      const auto size = align_up<std::uint64_t>(each.size, alignment);
+      if (poisoned) poison(memory_[each.slab].subspan(static_cast<std::size_t>(each.offset), static_cast<std::size_t>(size)), true);
+      give(each.slab, each.offset, size);
+    }
   }
 
   /// Gives back later: not before `until`.
@@ -180,7 +184,6 @@ class slab_core {
   }
   /// Makes a hole and joins it with its neighbours.
   void give(std::uint32_t slab, std::uint64_t offset, std::uint64_t size) noexcept {
-    poison(memory_[slab].subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size)), true);
     free_ += size;
     auto& holes = holes_[slab];
     auto next = holes.lower_bound(offset);
@@ -245,14 +248,16 @@ class slab_lease {
   slab_lease() noexcept = default;
   slab_lease(std::shared_ptr<detail::slab_core> core, std::vector<slab_extent> extents) noexcept
       : core_(std::move(core)), extents_(std::move(extents)) {}
-  slab_lease(slab_lease&& other) noexcept : core_(std::move(other.core_)), extents_(std::exchange(other.extents_, {})) {}
+  slab_lease(slab_lease&& other) noexcept
+      : core_(std::move(other.core_)), extents_(std::exchange(other.extents_, {})), kept_from_peers_(other.kept_from_peers_) {}
   slab_lease& operator=(slab_lease&& other) noexcept {
     std::swap(core_, other.core_);
     std::swap(extents_, other.extents_);
+    std::swap(kept_from_peers_, other.kept_from_peers_);
     return *this;
   }
   ~slab_lease() {
-    if (core_ != nullptr && !extents_.empty()) core_->give_back(extents_);
+    if (core_ != nullptr && !extents_.empty()) core_->give_back(extents_, kept_from_peers_);
   }
 
   [[nodiscard]] std::span<const slab_extent> extents() const noexcept { return extents_; }
@@ -269,6 +274,10 @@ class slab_lease {
     return sum;
   }
 
+  /// No peer is told where the bytes are, so that nobody may touch them once they are given back: under AddressSanitizer that is then an error. A peer of
+  /// the same process may read what it was told of at any later time; it finds another checksum.
+  void keep_from_peers() noexcept { kept_from_peers_ = true; }
+
   /// Gives the bytes back no sooner than after `time`: for what a peer may still touch.
   void quarantine(std::chrono::nanoseconds time) && noexcept {
     if (core_ != nullptr && !extents_.empty()) core_->quarantine(std::exchange(extents_, {}), detail::slab_core::clock::now() + time);
@@ -277,6 +286,7 @@ class slab_lease {
  private:
   std::shared_ptr<detail::slab_core> core_;
   std::vector<slab_extent> extents_;
+  bool kept_from_peers_ = false;
 };
 
 /// Memory that was allocated, touched and registered once, and is handed out in 64-byte-aligned pieces.

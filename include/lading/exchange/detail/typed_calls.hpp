@@ -230,6 +230,7 @@ class typed_calls {
     auto made = memory_.room(meta.size);
     if (!made) return fail(made.error());
     where.memory = std::move(*made);
+    where.memory.lease.keep_from_peers();
     return &where.memory;
   }
 
