@@ -97,7 +97,7 @@ class store_client {
   ///           peer_lost, until the transport has let them go: see quiescent().
   template <class Keys, class Values>
   [[nodiscard]] std::vector<result<void>> put_batch(const Keys& keys, const Values& values, const put_options& options = {}) {
-    using value_type = std::remove_cvref_t<decltype(std::begin(values)[0])>;
+    using value_type = typename detail::values_in<Values>::type;
     auto results = detail::undone<void>(std::size(keys));
     if (std::size(keys) != std::size(values)) {
       std::fill(results.begin(), results.end(), result<void>(fail(errc::invalid_argument, {.what = "one value for each key"})));

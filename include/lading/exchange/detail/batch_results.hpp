@@ -3,12 +3,16 @@
 
 // What every store does with the keys and results of a batch.
 
+#include <concepts>
+#include <iterator>
 #include <string_view>
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include <lading/codec/tensor/tensor_view.hpp>
+#include <lading/core/bytes.hpp>
 #include <lading/core/result.hpp>
 
 namespace lading::detail {
@@ -51,6 +55,16 @@ template <class Item, class Keys>
   }
   return waves;
 }
+
+/// What the values of a batch are.
+template <class Values>
+struct values_in {
+  using reference = decltype(std::begin(std::declval<const Values&>())[0]);
+  using type = std::remove_cvref_t<reference>;
+  static_assert(
+      std::is_reference_v<reference> || std::same_as<type, bytes_view> || std::same_as<type, bytes_span> || std::same_as<type, tensor_view>,
+      "lading: values are read in place while the batch runs: pass a container of them, or a range of views, not a range that makes values");
+};
 
 /// Counts how each key ended.
 template <class Meter, class T>

@@ -73,7 +73,7 @@ class basic_redis_store {
   ///         largest_value, of which nothing is sent, those of encoding, peer_lost, timed_out.
   template <class Keys, class Values>
   [[nodiscard]] std::vector<result<void>> put_batch(const Keys& keys, const Values& values, const put_options& options = {}) {
-    using value_type = std::remove_cvref_t<decltype(std::begin(values)[0])>;
+    using value_type = typename detail::values_in<Values>::type;
     auto results = detail::undone<void>(std::size(keys));
     if (std::size(keys) != std::size(values)) {
       std::fill(results.begin(), results.end(), result<void>(fail(errc::invalid_argument, {.what = "one value for each key"})));
