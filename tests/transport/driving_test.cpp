@@ -579,5 +579,39 @@ TEST_F(driving, a_peer_whose_import_threw_goes_when_it_is_disconnected) {
   EXPECT_EQ(connections, 0);
 }
 
+/// Counts what it is asked for, and does not start.
+class refusing final : public driver {
+ public:
+  struct calls {
+    std::size_t progress = 0, stop = 0;
+    bool throws = false;
+  };
+  explicit refusing(calls& seen) : seen_(seen) {}
+  std::string_view name() const noexcept override { return "refusing"; }
+  lading::capabilities capabilities() const noexcept override { return {}; }
+  result<void> start(driver_host&) override {
+    if (seen_.throws) throw std::bad_alloc();
+    return fail(errc::unsupported);
+  }
+  void stop() noexcept override { ++seen_.stop; }
+  result<std::unique_ptr<driver_memory>> map(bytes_span, memory_kind) override { return fail(errc::closed); }
+  result<std::unique_ptr<driver_remote>> import_key(driver_connection&, const region_descriptor&) override { return fail(errc::closed); }
+  result<std::unique_ptr<driver_connection>> connect(const endpoint_address&) override { return fail(errc::closed); }
+  std::size_t post(batch&, std::size_t) noexcept override { return 0; }
+  std::size_t progress() noexcept override { return ++seen_.progress; }
+
+ private:
+  calls& seen_;
+};
+
+TEST(endpoint_of_a_driver_that_does_not_start, makes_no_progress) {
+  for (const bool throws : {false, true}) {
+    refusing::calls seen{.throws = throws};
+    EXPECT_EQ(endpoint::create(std::make_unique<refusing>(seen)).error(), throws ? errc::no_memory : errc::unsupported);
+    EXPECT_EQ(seen.progress, 0u) << "it has nothing to make progress with";
+    EXPECT_EQ(seen.stop, 1u) << "what it had begun is to be taken down";
+  }
+}
+
 }  // namespace
 }  // namespace lading

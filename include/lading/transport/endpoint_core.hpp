@@ -52,7 +52,11 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
   }
 
   // Set-up.
-  [[nodiscard]] result<void> start() { return driver_->start(*this); }
+  [[nodiscard]] result<void> start() {
+    auto started = driver_->start(*this);
+    stopped_ = !started;
+    return started;
+  }
   [[nodiscard]] driver& adapter() noexcept { return *driver_; }
   [[nodiscard]] const lading::capabilities& caps() const noexcept { return caps_; }
   [[nodiscard]] std::chrono::nanoseconds now() const noexcept override { return options_.clock.now(); }
@@ -160,7 +164,7 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
   detail::chain<operation> fresh_, again_;  // lines of those not yet offered to the driver, and of those that take turns
   detail::chain<peer_record> busy_;         // with lines of their own
   std::chrono::nanoseconds next_look_ = std::chrono::nanoseconds::max();  // no deadline is earlier
-  bool stopped_ = false;
+  bool stopped_ = true;                                                   // or not started: the driver makes no progress
 
   detail::spin_lock pool_lock_;  // guards pool_ and inbox_
   operation* pool_ = nullptr;

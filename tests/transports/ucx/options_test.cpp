@@ -19,6 +19,12 @@ TEST(ucx_options, of_no_sense_are_refused_with_their_limit) {
   EXPECT_EQ(ucx::create({.window_bytes = 0}).error(), errc::invalid_argument);
 }
 
+TEST(ucx_options, of_lanes_that_are_not_there_are_refused) {
+  EXPECT_EQ(ucx::create({.lanes = "no_such_lane"}).error(), errc::backend_failure);
+  EXPECT_EQ(ucx::create({.lanes = "tcp", .devices = "no_such_device"}).error(), errc::backend_failure);
+  EXPECT_FALSE(ucx::create({.settings = {{"KEEPALIVE_INTERVAL", "no time"}}}).has_value());
+}
+
 template <class Lanes>
 class ucx_windows : public ucx_test::on_lanes<Lanes> {};
 using all_lanes = testing::Types<ucx_test::tcp, ucx_test::shared_memory>;
