@@ -140,6 +140,32 @@ TEST_F(ucx_listens, and_believes_no_other_listener) {
   EXPECT_TRUE(near.connect(at(honest)).has_value());
 }
 
+// Who goes on sending is waited for no longer than who is silent, and others of the endpoint are served meanwhile.
+TEST_F(ucx_listens, and_looks_at_the_time_while_bytes_come) {
+  constexpr std::size_t size = 300'000, largest_part = 2048;
+  const auto ask = [](std::chrono::nanoseconds timeout, std::size_t& rounds) {
+    const auto server = plain_socket(0, true);
+    std::thread serving([&] {
+      const lading::detail::ucx_socket client(::accept(server.get(), nullptr, nullptr));
+      const std::string junk(size, 'x');
+      for (std::size_t sent = 0; sent < size;) {
+        const auto now = ::send(client.get(), junk.data() + sent, size - sent, MSG_NOSIGNAL);
+        if (now <= 0) break;
+        sent += static_cast<std::size_t>(now);
+      }
+    });
+    auto answer = lading::detail::ask_listener("127.0.0.1:" + std::to_string(port_of(server.get())), timeout, [&] { ++rounds; });
+    serving.join();
+    return answer;
+  };
+  std::size_t rounds = 0;
+  const auto all = ask(60s, rounds);
+  ASSERT_TRUE(all.has_value()) << all.error().message();
+  EXPECT_EQ(all->size(), size);
+  EXPECT_GE(rounds, size / largest_part);
+  EXPECT_EQ(ask(1ns, rounds).error(), errc::timed_out);
+}
+
 TEST_F(ucx_listens, and_survives_its_clients) {
   ucx far = listening("127.0.0.1:0").value(), near = listening("").value();
   const driven driving(far);

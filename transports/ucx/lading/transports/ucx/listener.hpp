@@ -153,13 +153,17 @@ class ucx_listener {
 /// Errors: invalid_argument, peer_lost where nobody listens, timed_out, limit_exceeded.
 [[nodiscard]] inline result<std::vector<std::byte>> ask_listener(std::string_view where, std::chrono::nanoseconds timeout, auto&& progress) {
   const auto until = later(std::chrono::steady_clock::now(), timeout);
+  const auto look_about = [&]() -> result<void> {
+    if (std::chrono::steady_clock::now() >= until)
+      return fail(errc::timed_out, {.what = "the listener did not answer: is its endpoint making progress?"});
+    progress();
+    return {};
+  };
   const auto wait = [&](int fd, short events) -> result<void> {
     for (;;) {
       ::pollfd watched{.fd = fd, .events = events, .revents = 0};
       if (::poll(&watched, 1, 1) == 1) return {};
-      if (std::chrono::steady_clock::now() >= until)
-        return fail(errc::timed_out, {.what = "the listener did not answer: is its endpoint making progress?"});
-      progress();
+      if (auto in_time = look_about(); !in_time) return in_time;
     }
   };
   auto connected = for_each_address(where, false, [&](int fd, const ::addrinfo& address) -> result<void> {
@@ -182,6 +186,7 @@ class ucx_listener {
     if (got == 0) return answer;
     answer.insert(answer.end(), part, part + got);
     if (answer.size() > blob_limit) return fail(errc::limit_exceeded, {.available = blob_limit, .what = "whoever listens there sends no address"});
+    if (auto in_time = look_about(); !in_time) return fail(in_time.error());  // who drips is waited for no longer than who is silent
   }
 }
 
