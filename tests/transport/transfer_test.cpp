@@ -126,6 +126,13 @@ TEST_F(shared_machinery, the_first_failure_in_submission_order_is_told) {
   EXPECT_EQ(how.failed, 3u);
   EXPECT_EQ(how.done, 7u);
   for (std::size_t i = 0; i < 10; ++i) EXPECT_EQ(running.succeeded(i), i != 3 && i != 4 && i != 7) << i;
+  transfer other = put();  // reported the other way round
+  strings->token->failed(2, 1, error(errc::out_of_range));
+  strings->token->failed(9, 1, error(errc::backend_failure));
+  strings->token->succeeded(8, 800);
+  ASSERT_TRUE(other.ready());
+  EXPECT_EQ(other.how().status.error(), errc::out_of_range);
+  EXPECT_EQ(other.how().first_failed, 2u);
 }
 
 TEST_F(shared_machinery, cancelling_drops_what_was_not_posted) {
@@ -141,6 +148,21 @@ TEST_F(shared_machinery, cancelling_drops_what_was_not_posted) {
   EXPECT_EQ(running.how().done, 4u);
   EXPECT_EQ(running.how().failed, 6u);
   EXPECT_EQ(running.how().first_failed, 4u);
+}
+
+TEST_F(shared_machinery, cancelling_waits_for_the_deadline_but_not_for_a_lost_peer) {
+  transfer patient = put({.deadline = 500ms}), bereft = put({.deadline = 500ms});
+  for (transfer* const each : {&patient, &bereft}) each->cancel();
+  near->progress();
+  clock.advance(100ms);
+  near->progress();
+  EXPECT_FALSE(patient.ready() || bereft.ready()) << "what is under way may still end";
+  strings->host_->lost(*strings->connection, errc::peer_lost);
+  near->progress();
+  clock.advance(20ms);
+  near->progress();
+  ASSERT_TRUE(patient.ready() && bereft.ready());
+  EXPECT_EQ(bereft.how().status.error(), errc::cancelled);
 }
 
 TEST_F(shared_machinery, cancelling_too_late_ends_ok) {
@@ -171,6 +193,7 @@ TEST_F(shared_machinery, a_deadline_quarantines_what_does_not_come_back) {
   EXPECT_EQ(running.how().done, 2u);
   EXPECT_EQ(running.how().failed, 8u);
   EXPECT_FALSE(running.succeeded(0)) << "which two is not known";
+  EXPECT_EQ(running.how().first_failed, 0u);
   EXPECT_EQ(memory.deregister().error(), errc::busy);
   EXPECT_EQ(near->submit(peer, op::put, slices).error(), errc::busy);
   EXPECT_EQ(near->metrics().quarantined, 1u);
