@@ -156,6 +156,31 @@ TYPED_TEST(ucx_hostile, records_are_checked_one_by_one) {
   std::memset(this->memory.bytes().data(), 0, this->size);
 }
 
+TYPED_TEST(ucx_hostile, records_of_another_generation_are_refused_beside_good_ones) {
+  constexpr std::size_t each = 8, count = 3;
+  const ucx_record good{this->good.region, this->good.generation, 0, each};
+  ucx_record stale = good;
+  stale.generation += 1;
+  for (const bool put : {true, false}) {
+    std::vector<std::byte> payload(count * ucx_record::wire_size + (put ? count * each : 0), std::byte{0x55});
+    good.store(payload.data());
+    stale.store(payload.data() + ucx_record::wire_size);  // of the region that has just been looked up
+    good.store(payload.data() + 2 * ucx_record::wire_size);
+    ucx_head many = this->with(0, count * each);
+    many.kind = put ? ucx_kind::put_many : ucx_kind::get_many;
+    many.count = count;
+    this->peer->send(many, payload);
+    const auto came = this->peer->next();
+    ASSERT_EQ(came.head.kind, ucx_kind::answer);
+    ASSERT_EQ(came.payload.size(), 2 * count + (put ? 0 : count * each));
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto code = static_cast<errc>(lading::detail::load_little<std::uint16_t>(came.payload.data() + 2 * i));
+      EXPECT_EQ(name_of(code), name_of(i == 1 ? errc::not_registered : errc{})) << i;
+    }
+  }
+  std::memset(this->memory.bytes().data(), 0, this->size);
+}
+
 TYPED_TEST(ucx_hostile, messages_of_no_sense_are_dropped) {
   const std::vector<std::byte> junk(500, std::byte{0xee});
   for (std::size_t cut = 0; cut < ucx_head::wire_size; cut += 5) this->peer->send(this->with(0, 16), junk, cut);
