@@ -3,36 +3,25 @@
 // A store over a transport that loses, delays, repeats, cuts and spoils what it carries: nothing may be lost, corrupted, done twice, or stuck.
 // LADING_FAULT_SEEDS says how many seeds are tried, LADING_FAULT_FIRST with which to begin.
 
-#include <cstdlib>
+#include <algorithm>
+#include <chrono>
 #include <map>
-#include <memory>
 #include <optional>
-#include <random>
 #include <set>
 #include <string>
-#include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
-#include <lading/exchange/client.hpp>
-#include <lading/exchange/server.hpp>
-#include <lading/transport/fault_injecting.hpp>
-#include <lading/transports/loopback.hpp>
+#include <exchange/faulty_world.hpp>
 
 namespace lading {
 namespace fault_test {
 
 using namespace std::chrono_literals;
-using faulty = fault_injecting<loopback>;
-using server_type = store_server<faulty, select_always>;
-using client_type = store_client<faulty, select_always>;
+using store_conformance::number_from;
 
 constexpr std::uint64_t shards = 10;  // so that they can run at the same time
-
-std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
 
 /// What may lie under a key. Calls follow each other, so there is one answer, but for calls whose end is not known: they may still be done later.
 struct expectation {
@@ -45,29 +34,11 @@ struct expectation {
   [[nodiscard]] bool allows(const value& seen) const { return now.contains(seen) || later.contains(seen); }
 };
 
-class world {
+class world : public store_conformance::faulty_world {
  public:
-  explicit world(std::uint64_t seed) : random_(seed) {
-    server_ =
-        server_type::create(transport(seed * 8 + 1),
-                            {.memory = {.capacity = 1 << 18, .slab_size = 1 << 16}, .lease_time = 20ms, .transfer_time = 10ms, .connect_time = 50ms})
-            .value();
-    for (std::uint64_t i = 0; i < 2; ++i) {
-      store_client_options how{
-          .memory = {.capacity = 1 << 16, .slab_size = 1 << 16}, .deadline = 20s, .in_place_from = 2048, .batch_workers = 1, .serial_workers = 1};
-      how.channel = {.slots = 4,
-                     .slot_size = 16 << 10,
-                     .attempt_time = 2ms,
-                     .connect_time = 100ms,
-                     .reconnects = 100,
-                     .first_pause = 50us,
-                     .longest_pause = 2ms,
-                     .seed = seed + i + 1,
-                     .idle = [](void* self) { static_cast<world*>(self)->idle(); },
-                     .idle_context = this};
-      auto made = client_type::connect(transport(seed * 8 + 2 + i), server_->address(), how);
-      if (made) clients_.push_back(std::move(*made));
-    }
+  explicit world(std::uint64_t seed)
+      : faulty_world(
+            seed, {.clients = 2, .slots = 4, .capacity = 1 << 18, .slab_size = 1 << 16, .client_memory = 1 << 16, .in_place_from = 2048, .rate = 1}) {
   }
 
   [[nodiscard]] bool connected() const noexcept { return clients_.size() == 2; }
@@ -140,31 +111,9 @@ class world {
     }
   }
 
-  [[nodiscard]] std::uint64_t faults() const {
-    std::uint64_t sum = server_->transport_used().counts().total();
-    for (auto& each : clients_) sum += each->transport_used().counts().total();
-    return sum;
-  }
   [[nodiscard]] std::uint64_t undecided() const noexcept { return undecided_; }
 
  private:
-  /// The server's turn; what waits for time to pass leaves the processor to others.
-  void idle() {
-    quiet_ = server_->progress() != 0 ? 0 : quiet_ + 1;
-    if (quiet_ > 4) std::this_thread::sleep_for(50us);
-  }
-  static faulty transport(std::uint64_t seed) {
-    fault_plan plan{.seed = seed, .hold_time = 200us, .stall_time = 1ms};
-    plan.with(fault::submit_failure, 10'000).with(fault::delay, 10'000).with(fault::reorder, 10'000).with(fault::loss, 5'000);
-    plan.with(fault::duplicate, 10'000).with(fault::short_write, 10'000).with(fault::corruption, 10'000).with(fault::false_completion, 10'000);
-    plan.with(fault::peer_death, 3'000).with(fault::stall, 5'000);
-    loopback_options below;
-    below.workers = 1;
-    endpoint_options how;
-    how.drain_limit = 1ms;
-    return faulty::create(loopback::create(below).value(), plan, how).value();
-  }
-
   [[nodiscard]] std::vector<std::byte> fresh() {
     const std::size_t sizes[]{0, 8, 100, 3000, 20'000};
     std::vector<std::byte> value(sizes[random_() % 5]);
@@ -196,12 +145,8 @@ class world {
     EXPECT_TRUE(detail::is_transient(why.code())) << why.message();
   }
 
-  std::mt19937_64 random_;
-  std::unique_ptr<server_type> server_;
-  std::vector<std::unique_ptr<client_type>> clients_;
   std::map<std::string, expectation> expected_;
   std::uint64_t marks_ = 0, undecided_ = 0;
-  unsigned quiet_ = 0;
 };
 
 class store_faults : public ::testing::TestWithParam<std::uint64_t> {};

@@ -6,8 +6,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -20,15 +18,14 @@
 
 #include <gtest/gtest.h>
 
+#include <exchange/faulty_world.hpp>
 #include <lading/exchange/client.hpp>
 #include <lading/exchange/server.hpp>
 #include <lading/exchange/service.hpp>
-#include <lading/transport/fault_injecting.hpp>
 #include <lading/transports/loopback.hpp>
 
 namespace lading {
 namespace linearisability_test {
-using namespace std::chrono_literals;
 
 using server_type = store_server<loopback, select_always>;
 using client_type = store_client<loopback, select_always>;
@@ -191,32 +188,11 @@ TEST(store, calls_of_threads_are_as_if_they_came_one_by_one) {
 }
 
 /// Clients of one thread: while one waits, others begin calls, and end them.
-class faulty_world {
+class nested_calls : public store_conformance::faulty_world {
  public:
-  using faulty = fault_injecting<loopback>;
-  static constexpr std::size_t client_count = 3, most_calls = 48;
-
-  explicit faulty_world(std::uint64_t seed) : random_(seed) {
-    server_ = store_server<faulty, select_always>::create(
-                  transport(seed * 8 + 1),
-                  {.memory = {.capacity = 1 << 20, .slab_size = 1 << 18}, .lease_time = 20ms, .transfer_time = 10ms, .connect_time = 50ms})
-                  .value();
-    for (std::uint64_t i = 0; i < client_count; ++i) {
-      store_client_options how{
-          .memory = {.capacity = 1 << 18, .slab_size = 1 << 18}, .deadline = 20s, .in_place_from = 1024, .batch_workers = 1, .serial_workers = 1};
-      how.channel = {.slots = 2,
-                     .slot_size = 16 << 10,
-                     .attempt_time = 2ms,
-                     .connect_time = 100ms,
-                     .reconnects = 100,
-                     .first_pause = 50us,
-                     .longest_pause = 2ms,
-                     .seed = seed + i + 1,
-                     .idle = [](void* self) { static_cast<faulty_world*>(self)->idle(); },
-                     .idle_context = this};
-      auto made = client_type::connect(transport(seed * 8 + 2 + i), server_->address(), how);
-      if (made) clients_.push_back(std::move(*made));
-    }
+  explicit nested_calls(std::uint64_t seed)
+      : faulty_world(
+            seed, {.clients = 3, .slots = 2, .capacity = 1 << 20, .slab_size = 1 << 18, .client_memory = 1 << 18, .in_place_from = 1024, .rate = 2}) {
     busy_.resize(clients_.size());
   }
   void run() {
@@ -224,18 +200,13 @@ class faulty_world {
     while (calls_ < most_calls && !clients_.empty()) begin_call();
     running_ = false;
   }
-  [[nodiscard]] std::uint64_t faults() const {
-    std::uint64_t sum = server_->transport_used().counts().total();
-    for (auto& each : clients_) sum += each->transport_used().counts().total();
-    return sum;
-  }
 
   tally all;
   history events = history(key_count);
   std::size_t nested = 0;  // calls that began while another had not ended
 
  private:
-  using client_type = store_client<faulty, select_always>;
+  static constexpr std::size_t most_calls = 48;
 
   void begin_call() {
     const std::size_t which = random_() % clients_.size();
@@ -246,42 +217,21 @@ class faulty_world {
     call_once(*clients_[which], random_, all, events);
     busy_[which] = false;
   }
-  void idle() {
-    quiet_ = server_->progress() != 0 ? 0 : quiet_ + 1;
-    if (quiet_ > 4) std::this_thread::sleep_for(50us);
+  void while_waiting() override {
     if (running_ && random_() % 8 == 0) begin_call();
   }
-  static faulty transport(std::uint64_t seed) {
-    fault_plan plan{.seed = seed, .hold_time = 200us, .stall_time = 1ms};
-    plan.with(fault::submit_failure, 10'000).with(fault::delay, 20'000).with(fault::reorder, 20'000).with(fault::loss, 10'000);
-    plan.with(fault::duplicate, 20'000).with(fault::short_write, 10'000).with(fault::corruption, 10'000).with(fault::false_completion, 10'000);
-    plan.with(fault::peer_death, 3'000).with(fault::stall, 5'000);
-    loopback_options below;
-    below.workers = 1;
-    endpoint_options how;
-    how.drain_limit = 1ms;
-    return faulty::create(loopback::create(below).value(), plan, how).value();
-  }
 
-  std::mt19937_64 random_;
-  std::unique_ptr<store_server<faulty, select_always>> server_;
-  std::vector<std::unique_ptr<client_type>> clients_;
   std::vector<bool> busy_;
   std::size_t calls_ = 0;
-  unsigned quiet_ = 0;
   bool running_ = false;
 };
 
-std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
 TEST(store, calls_that_meet_faults_are_as_if_they_came_one_by_one) {
+  using store_conformance::number_from;
   const std::uint64_t seeds = number_from("LADING_FAULT_SEEDS", 1000) / 50, first = number_from("LADING_FAULT_FIRST", 1);
   std::uint64_t faults = 0, nested = 0, undecided = 0;
   for (std::uint64_t seed = first; seed < first + seeds && !::testing::Test::HasFailure(); ++seed) {
-    faulty_world one(seed);
+    nested_calls one(seed);
     one.run();
     EXPECT_EQ(one.all.failures.load(), 0u) << "seed " << seed;
     for (std::size_t key = 0; key < key_count; ++key) EXPECT_TRUE(order(one.events[key]).exists()) << "seed " << seed << ", key " << key;
