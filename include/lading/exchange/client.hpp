@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <lading/exchange/detail/batch_results.hpp>
+#include <lading/exchange/detail/crew.hpp>
 #include <lading/exchange/detail/store_calls.hpp>
 #include <lading/exchange/detail/typed_calls.hpp>
 #include <lading/exchange/store.hpp>
@@ -247,12 +248,13 @@ class store_client {
     if (!pool) return fail(pool.error());
     memory_ = std::make_unique<memory_type>(std::move(*pool), transport_, *submitter_);
     line_ = std::make_unique<channel_type>(transport_, *submitter_, options_.channel);
-    calls_ = std::make_unique<calls_type>(*line_, *submitter_);
+    const detail::crew all{options_.pool, options_.batch_workers * options_.serial_workers};
+    calls_ = std::make_unique<calls_type>(*line_, *submitter_, all);
     typed_ = std::make_unique<typed_type>(*calls_, *memory_, *submitter_,
                                           detail::typed_options{.in_place_from = options_.in_place_from,
                                                                 .largest_value = options_.largest_value,
-                                                                .workers = options_.serial_workers,
-                                                                .pool = options_.pool});
+                                                                .coders = {options_.pool, options_.serial_workers},
+                                                                .hashers = all});
     return line_->open();
   }
 
@@ -270,16 +272,9 @@ class store_client {
       const std::size_t first = part * size;
       run(std::span(all).subspan(first, std::min(size, all.size() - first)));
     };
-    if (parts == 1 || options_.batch_workers == 1) {
-      LADING_TRY {
-        for (std::size_t i = 0; i < parts; ++i) run_one(i);
-      }
-      LADING_CATCH_BAD_ALLOC(static_cast<void>(0))  // keys whose part failed were never done
-      return;
-    }
     // A part waits for the server, never for another part, so a pool of one is enough.
-    worker_pool& pool = options_.pool != nullptr ? *options_.pool : worker_pool::shared();
-    static_cast<void>(pool.run(parts, options_.batch_workers, run_one));
+    LADING_TRY { detail::crew{options_.pool, options_.batch_workers}.run(parts, run_one); }
+    LADING_CATCH_BAD_ALLOC(static_cast<void>(0))  // keys whose part failed were never done
   }
 
   static constexpr std::size_t least_part = 8;  // keys: a request costs as much as some

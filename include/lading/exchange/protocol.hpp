@@ -31,6 +31,7 @@ inline constexpr std::size_t most_extents = 64;    ///< of one value
 inline constexpr std::size_t entry_overhead = 24;  ///< bytes that an element of a list takes at most besides its own: its count and alignment
 inline constexpr std::size_t lobby_slot = std::size_t{16} << 10;  ///< for a hello: an address and a descriptor
 inline constexpr std::size_t lobby_slots = 32;
+inline constexpr std::uint64_t checksum_piece = std::uint64_t{1} << 20;  ///< bytes of a value whose checksum one thread makes
 
 /// What a message is about; an answer has its request's kind.
 enum class kind : std::uint16_t { hello = 1, put, find, exists, remove, release, stats, goodbye };
@@ -68,7 +69,8 @@ struct meta {
   std::vector<std::int64_t> shape{};
   std::uint64_t schema = 0;  ///< of a packed value
   std::uint64_t size = 0;
-  std::uint64_t checksum = 0;  ///< XXH3-64 of the bytes
+  /// XXH3-64 of the bytes; of a value larger than checksum_piece that of its pieces' checksums, in their order, little-endian.
+  std::uint64_t checksum = 0;
 };
 
 struct hello {

@@ -41,7 +41,7 @@ class store_server {
     if (options.slots_per_client == 0 || options.slots_per_client > protocol::most_slots || options.max_slot < protocol::least_slot ||
         options.max_slot > protocol::largest_slot || options.max_clients == 0 || options.max_key == 0 || options.max_key > protocol::longest_key ||
         options.max_imports == 0 || options.max_leases == 0 || options.lease_time.count() <= 0 || options.transfer_time.count() <= 0 ||
-        options.connect_time.count() <= 0 || options.serial_workers == 0 || options.memory.max_extents > protocol::most_extents) {
+        options.connect_time.count() <= 0 || options.memory.max_extents > protocol::most_extents) {
       return fail(errc::invalid_argument, {.what = "an option of the server is zero, or above its limit"});
     }
     if (!transport.capabilities().notifies || !transport.capabilities().serves_get) {
@@ -102,7 +102,9 @@ class store_server {
         meter_(std::move(observer)),
         transport_(std::move(transport)),
         index_(options.max_index != 0 ? options.max_index : options.memory.capacity),
-        leases_(options.lease_time) {}
+        leases_(options.lease_time) {
+    if (options_.serial_workers == 0) options_.serial_workers = std::min<std::size_t>(detail::hardware_threads(), 4);
+  }
 
   [[nodiscard]] result<void> begin(Selector select) {
     auto made = submitter_type::create(transport_, meter_, options_.moving, std::move(select));

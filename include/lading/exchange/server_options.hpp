@@ -32,8 +32,8 @@ struct store_server_options {
   std::chrono::nanoseconds transfer_time =
       std::chrono::seconds(5);  ///< after which, besides 20 ns for each byte, a put whose bytes do not arrive is given up
   std::chrono::nanoseconds connect_time = std::chrono::milliseconds(500);  ///< for reaching a client that says hello
-  std::size_t serial_workers = 1;                                          ///< threads that share the verification of one request
-  worker_pool* pool = nullptr;                                             ///< whose threads these are; null = worker_pool::shared()
+  std::size_t serial_workers = 0;  ///< threads that share the verification of one request; 0 = as many as there are processors, up to 4
+  worker_pool* pool = nullptr;     ///< whose threads these are; null = worker_pool::shared()
   submitter_options moving{};
 };
 

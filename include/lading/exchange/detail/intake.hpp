@@ -12,9 +12,11 @@
 
 #include <lading/core/checked.hpp>
 #include <lading/core/config.hpp>
+#include <lading/exchange/detail/crew.hpp>
 #include <lading/exchange/detail/late_memory.hpp>
 #include <lading/exchange/detail/mailroom.hpp>
 #include <lading/exchange/detail/retry.hpp>
+#include <lading/exchange/detail/value_checksum.hpp>
 #include <lading/exchange/detail/value_index.hpp>
 #include <lading/exchange/protocol.hpp>
 #include <lading/exchange/server_options.hpp>
@@ -100,6 +102,7 @@ class intake {
     typename Submitter::future moving;
     std::shared_ptr<put_job> itself;
   };
+  static constexpr std::uint64_t shared_from = std::uint64_t{256} << 10;  // bytes of a request for whose verification a thread is worth waking
   static constexpr std::uint64_t late_share = 8;  // of the capacity: what the transport may hold of one client's before its puts are put off
 
   /// Bytes that the transport may still write, although the puts of that endpoint which they were for have ended.
@@ -180,19 +183,17 @@ class intake {
       keep_while_moving(moving, ended);
       late_.push_back(ended);  // has room
     }
-    const auto check = [&](std::size_t index) {
+    std::uint64_t bytes = 0;
+    for (const incoming_value& value : job.values) bytes += value.code == 0 ? value.value->meta.size : 0;
+    const crew threads{options_.pool, bytes < shared_from ? 1 : options_.serial_workers};
+    const auto check = [&](std::size_t index) noexcept {
       incoming_value& value = job.values[index];
       for (std::size_t item = value.first_item; item < value.last_item && value.code == 0; ++item) {
         if (!arrived[item]) value.code = static_cast<std::uint16_t>(arrived[item].error().code());
       }
-      if (value.code == 0 && !is_whole(*value.value)) value.code = static_cast<std::uint16_t>(errc::checksum_mismatch);
+      if (value.code == 0 && !is_whole(*value.value, threads)) value.code = static_cast<std::uint16_t>(errc::checksum_mismatch);
     };
-    if (options_.serial_workers > 1) {
-      worker_pool& pool = options_.pool != nullptr ? *options_.pool : worker_pool::shared();
-      static_cast<void>(pool.run(job.values.size(), options_.serial_workers, check));
-    } else {
-      for (std::size_t i = 0; i < job.values.size(); ++i) check(i);
-    }
+    threads.run(job.values.size(), check);
     for (incoming_value& value : job.values) {
       if (value.code == 0) {
         if (const auto published = publish(value, job.mode); !published) value.code = static_cast<std::uint16_t>(published.error().code());
@@ -212,14 +213,22 @@ class intake {
     LADING_CATCH_BAD_ALLOC(return fail(errc::no_memory))
   }
 
-  [[nodiscard]] bool is_whole(const stored_value& value) {
+  [[nodiscard]] bool is_whole(const stored_value& value, const crew& threads) {
     const stage_timer timer(submitter_.meter(), stage::verify, value.meta.size);
-    checksum_hasher hasher;
-    for (const slab_extent& each : value.lease.extents()) {
-      const bytes_span bytes = value.lease.bytes_of(each);
-      hasher.update(bytes.data(), bytes.size());
-    }
-    return hasher.digest() == value.meta.checksum;
+    const auto of_piece = [&](std::uint64_t offset, std::uint64_t size) noexcept {
+      const std::uint64_t whole = size;
+      checksum_hasher hasher;
+      for (const slab_extent& each : value.lease.extents()) {
+        const std::uint64_t before = std::min(offset, each.size), wanted = std::min(each.size - before, size);
+        const bytes_span bytes = value.lease.bytes_of(each).subspan(static_cast<std::size_t>(before), static_cast<std::size_t>(wanted));
+        if (wanted == whole) return checksum_of(bytes.data(), bytes.size());
+        hasher.update(bytes.data(), bytes.size());
+        offset -= before;
+        size -= wanted;
+      }
+      return hasher.digest();
+    };
+    return checksum_by_pieces(value.meta.size, threads, of_piece) == value.meta.checksum;
   }
 
   Submitter& submitter_;

@@ -14,7 +14,10 @@
 #include <lading/core/config.hpp>
 #include <lading/exchange/detail/channel.hpp>
 #include <lading/exchange/detail/client_memory.hpp>
+#include <lading/exchange/detail/crew.hpp>
+#include <lading/exchange/detail/fetching.hpp>
 #include <lading/exchange/detail/late_memory.hpp>
+#include <lading/exchange/detail/value_checksum.hpp>
 #include <lading/exchange/detail/value_index.hpp>
 #include <lading/exchange/protocol.hpp>
 #include <lading/exchange/submitter.hpp>
@@ -31,13 +34,6 @@ struct outgoing_value {
   unsigned doubts = 0;          // how often trying again may have been of no use
 };
 
-/// One value to be fetched.
-struct wanted_value {
-  std::size_t index = 0;
-  std::string_view key;
-  unsigned doubts = 0;
-};
-
 /// The calls of a client about values in memory, without types. Each retries what may succeed, and only that, until its time is up.
 ///
 /// Threads: any.
@@ -47,7 +43,8 @@ class store_calls {
   using channel_type = channel<Transport, Submitter>;
   using clock = typename channel_type::clock;
 
-  store_calls(channel_type& line, Submitter& submitter) : line_(line), submitter_(submitter) {}
+  /// The threads are those that share the verification of a large value.
+  store_calls(channel_type& line, Submitter& submitter, const crew& threads) : line_(line), submitter_(submitter), threads_(threads) {}
 
   /// Puts values; done(index, result) is called once for each. Memory that the server may still read is quarantined.
   template <class Done>
@@ -213,67 +210,6 @@ class store_calls {
     return count;
   }
 
-  struct arriving {
-    wanted_value wanted;
-    protocol::meta meta;
-    registered_bytes* memory = nullptr;
-    std::size_t first_item = 0, last_item = 0;
-
-    /// How it went, by the results of the items.
-    [[nodiscard]] result<void> how(const std::vector<result<void>>& moved) const noexcept {
-      const auto begin = moved.begin() + static_cast<std::ptrdiff_t>(first_item), end = moved.begin() + static_cast<std::ptrdiff_t>(last_item);
-      const auto failed = std::find_if(begin, end, [](const auto& each) { return !each; });
-      return failed == end ? result<void>{} : *failed;
-    }
-  };
-
-  /// The move of values; however it is left, memory that the transport may still write is not freed before it has let go.
-  class fetching {
-   public:
-    fetching(const std::vector<arriving>& values, const std::shared_ptr<late_targets>& targets)
-        : values_(values), late_(std::make_shared<late_memory>(targets, values.size())) {}
-    fetching(const fetching&) = delete;
-    fetching& operator=(const fetching&) = delete;
-    ~fetching() {
-      moving.cancel();
-      end();
-    }
-    /// Waits for the end.
-    void end() noexcept {
-      moving.wait();
-      if (late_ == nullptr || !moving.quarantined()) return;
-      for (const arriving& each : values_) {
-        if (!each.how(moving.get())) late_->add(std::move(*each.memory));
-      }
-      keep_while_moving(moving, std::exchange(late_, nullptr));
-    }
-    typename Submitter::future moving;
-
-   private:
-    const std::vector<arriving>& values_;
-    std::shared_ptr<late_memory> late_;
-  };
-
-  /// What the server holds for a reader; it is told when that is no longer needed.
-  class reading {
-   public:
-    explicit reading(channel_type& line) noexcept : line_(line) {}
-    reading(const reading&) = delete;
-    reading& operator=(const reading&) = delete;
-    ~reading() { end(); }
-    void begin(std::uint64_t lease) noexcept { lease_ = lease; }
-    void end() noexcept {
-      const std::uint64_t lease = std::exchange(lease_, 0);
-      if (lease == 0) return;
-      LADING_TRY { line_.release(lease); }
-      LADING_CATCH_BAD_ALLOC(static_cast<void>(0))  // it ends by itself
-    }
-
-   private:
-    channel_type& line_;
-    std::uint64_t lease_ = 0;
-  };
-
   /// Memory for one value. That there is none for it is told of this value alone.
   template <class Place>
   [[nodiscard]] static result<registered_bytes*> room_for(Place&& place, std::size_t index, const protocol::meta& meta) {
@@ -287,10 +223,10 @@ class store_calls {
     submitter_.reap();  // what earlier calls left behind and the transport has let go of by now
     protocol::keys_request request;
     std::size_t count = fill(request, pending);
-    std::vector<arriving> values;
+    std::vector<arriving_value> values;
     std::vector<exchange_item> items;
     std::uint64_t connection = 0;
-    reading lease(line_);
+    reading<channel_type> lease(line_);
     const std::size_t before = again.size();
     again.reserve(before + count);
     why.reserve(before + count);
@@ -323,7 +259,7 @@ class store_calls {
             } else if (result<registered_bytes*> memory = room_for(place, pending[i].index, entry.meta); !memory) {
               give_up(pending[i], memory.error());
             } else {
-              arriving value{pending[i], entry.meta, *memory, items.size(), items.size()};
+              arriving_value value{pending[i], entry.meta, *memory, items.size(), items.size()};
               std::uint64_t filled = 0;
               for (const protocol::extent& each : entry.at) {
                 items.push_back({line_.peer(), {(*memory)->region, *regions[each.region], (*memory)->offset + filled, each.offset, each.size}});
@@ -345,14 +281,14 @@ class store_calls {
     }
     std::uint64_t bytes = 0;
     for (const exchange_item& each : items) bytes += each.where.size;
-    fetching running(values, late_);
+    fetching<Submitter> running(values, late_);
     typename Submitter::future& moving = running.moving;
     moving = submitter_.submit(items, op::get, {.deadline = line_.attempt_time(bytes, until)});
     for (unsigned idle = 0; !moving.is_ready();) line_.step(idle);
     running.end();
     lease.end();
     const std::vector<result<void>>& moved = moving.get();
-    for (arriving& value : values) {
+    for (arriving_value& value : values) {
       result<void> how = value.how(moved);
       if (!how) {
         line_.note(how.error().code(), connection);
@@ -364,13 +300,14 @@ class store_calls {
     return count;
   }
 
-  [[nodiscard]] bool is_whole(const arriving& value) {
+  [[nodiscard]] bool is_whole(const arriving_value& value) {
     const stage_timer timer(submitter_.meter(), stage::verify, value.meta.size);
-    return checksum_of(value.memory->bytes.data(), static_cast<std::size_t>(value.meta.size)) == value.meta.checksum;
+    return checksum_of_value(value.memory->bytes.first(static_cast<std::size_t>(value.meta.size)), threads_) == value.meta.checksum;
   }
 
   channel_type& line_;
   Submitter& submitter_;
+  crew threads_;
   std::shared_ptr<late_targets> late_ = std::make_shared<late_targets>();
 };
 

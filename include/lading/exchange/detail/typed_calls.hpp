@@ -11,42 +11,16 @@
 
 #include <lading/batch/encode.hpp>
 #include <lading/codec/decode.hpp>
-#include <lading/codec/schema.hpp>
 #include <lading/codec/tensor/tensor.hpp>
 #include <lading/codec/tensor/tensor_view.hpp>
 #include <lading/exchange/detail/client_memory.hpp>
+#include <lading/exchange/detail/crew.hpp>
 #include <lading/exchange/detail/store_calls.hpp>
+#include <lading/exchange/detail/stored_types.hpp>
+#include <lading/exchange/detail/value_checksum.hpp>
 #include <lading/pack/unpack.hpp>
 
 namespace lading::detail {
-
-template <class T>
-concept stored_as_bytes = std::same_as<T, bytes_view> || std::same_as<T, bytes_span> || std::same_as<T, std::vector<std::byte>>;
-template <class T>
-concept stored_as_tensor = std::same_as<T, tensor> || std::same_as<T, tensor_view>;
-
-template <class T>
-consteval value_kind stored_kind_of() {
-  return stored_as_bytes<T> ? value_kind::bytes : stored_as_tensor<T> ? value_kind::tensor : value_kind::packed;
-}
-template <class T>
-consteval bool borrows_when_stored() {
-  if constexpr (stored_as_bytes<T>) {
-    return !std::same_as<T, std::vector<std::byte>>;
-  } else if constexpr (stored_as_tensor<T>) {
-    return std::same_as<T, tensor_view>;
-  } else {
-    return borrows<T>;
-  }
-}
-template <class T>
-consteval std::uint64_t stored_schema_of() {
-  if constexpr (stored_kind_of<T>() == value_kind::packed) {
-    return schema_of<T>();
-  } else {
-    return 0;
-  }
-}
 
 /// Where a value lands, and where it belongs where that is elsewhere.
 struct landing {
@@ -58,8 +32,8 @@ struct landing {
 struct typed_options {
   std::size_t in_place_from;    // bytes
   std::uint64_t largest_value;  // bytes
-  std::size_t workers;
-  worker_pool* pool;
+  crew coders;                  // share encoding and decoding the values of a part
+  crew hashers;                 // share one large value
 };
 
 /// Objects of a batch that lie anywhere.
@@ -247,13 +221,7 @@ class typed_calls {
 
   template <class Run>
   void decode_all(std::size_t count, Run&& run) {
-    if (count == 0) return;
-    if (count == 1 || options_.workers == 1) {
-      for (std::size_t i = 0; i < count; ++i) run(i);
-      return;
-    }
-    worker_pool& pool = options_.pool != nullptr ? *options_.pool : worker_pool::shared();
-    static_cast<void>(pool.run(count, options_.workers, run));  // what failed keeps the result that it began with
+    options_.coders.run(count, run);  // what failed keeps the result that it began with
   }
 
   template <class T>
@@ -313,7 +281,7 @@ class typed_calls {
     }
     if (!made.memory.bytes.empty()) {
       const stage_timer timer(submitter_.meter(), stage::verify, size);
-      made.meta.checksum = checksum_of(bytes.data(), size);
+      made.meta.checksum = checksum_of_value(bytes, options_.hashers);
       submitter_.meter().took_path(payload_path::put_in_place, 0);
       return made;
     }
@@ -322,10 +290,10 @@ class typed_calls {
     made.memory = std::move(*memory);
     const stage_timer timer(submitter_.meter(), stage::pack, size);
     if (contiguous) {
-      made.meta.checksum = copy_with_checksum(made.memory.bytes.data(), bytes.data(), size);
+      made.meta.checksum = copy_value_with_checksum(made.memory.bytes.data(), bytes, options_.hashers);
     } else {
       items->gather_to(made.memory.bytes.data(), 0, size);
-      made.meta.checksum = checksum_of(made.memory.bytes.data(), size);
+      made.meta.checksum = checksum_of_value(made.memory.bytes, options_.hashers);
     }
     submitter_.meter().took_path(payload_path::put_staged, size == 0 ? 0 : 1);
     return made;
@@ -348,7 +316,8 @@ class typed_calls {
     {
       stage_timer timer(submitter_.meter(), stage::encode);
       // The checksum of the whole buffer does for its payloads.
-      const auto packed = batch_encode_into(objects, allocate, {.num_workers = options_.workers, .pool = options_.pool, .checksum = false});
+      const auto packed =
+          batch_encode_into(objects, allocate, {.num_workers = options_.coders.size, .pool = options_.coders.pool, .checksum = false});
       if (!packed) return fail(packed.error());
       for (const std::size_t size : packed->sizes) timer.add_bytes(size);
     }
@@ -360,7 +329,7 @@ class typed_calls {
       value.meta.schema = schema_of<T>();
       value.meta.size = rooms[i].bytes.size();
       const stage_timer timer(submitter_.meter(), stage::verify, value.meta.size);
-      value.meta.checksum = checksum_of(rooms[i].bytes.data(), rooms[i].bytes.size());
+      value.meta.checksum = checksum_of_value(rooms[i].bytes, options_.hashers);
       value.memory = std::move(rooms[i]);
       submitter_.meter().took_path(payload_path::put_encoded, 1);
     }

@@ -14,7 +14,7 @@
 #include <lading/codec/encode.hpp>
 #include <lading/codec/schema.hpp>
 #include <lading/codec/types.hpp>
-#include <lading/exchange/detail/typed_calls.hpp>
+#include <lading/exchange/detail/stored_types.hpp>
 #include <lading/memory/copy.hpp>
 #include <lading/pack/gather.hpp>
 #include <lading/pack/unpack.hpp>
