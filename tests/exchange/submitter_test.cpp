@@ -417,6 +417,8 @@ TEST(submitter, what_is_about_no_single_item_ends_all_of_its_peer) {
   }
   EXPECT_EQ(two.meter.read().at(strategy::transport).failed(errc::closed), 2u);
   EXPECT_EQ(two.meter.read().at(strategy::transport).succeeded, 2u);
+  const exchange_item endless[]{two.item(0, 0, ~std::uint64_t{0}), two.item(0, 0, std::uint64_t{1} << 60)};
+  for (const auto& each : two.ours->submit(endless, op::put).get()) EXPECT_EQ(each.error(), errc::closed) << "and is not cut in pieces without bound";
 }
 
 TEST(submitter, a_deadline_that_is_over_moves_nothing_by_either_way) {

@@ -214,8 +214,10 @@ class basic_submitter {
   }
 
   /// Adds an item's slices. False where it has been refused, because so large a slice does not end inside its regions: its pieces would be without bound.
+  /// Where the transport cannot say, as of a peer that is lost, the item stays in one piece, and ends with what is said of that.
   [[nodiscard]] bool add(detail::submission_state& state, const group_type& group, detail::sliced_items& sliced, std::size_t index,
                          const slice& where, peer_id peer, op direction) {
+    std::uint64_t largest = max_slice_;
     if (where.size > max_slice_) {
       slice last = where;
       last.local_offset += where.size - 1;
@@ -224,12 +226,13 @@ class basic_submitter {
       const bool wraps = last.local_offset < where.local_offset || last.remote_offset < where.remote_offset;
       const auto fits = wraps ? result<void>(fail(errc::out_of_range, {.needed = where.size, .what = "the item reaches outside its region"}))
                               : check(last, peer, direction);
-      if (!fits) {
+      if (!fits && is_about_the_slice(fits.error())) {
         refuse(state, group, index, fits.error());
         return false;
       }
+      if (!fits) largest = where.size;
     }
-    sliced.add(index, where, max_slice_);
+    sliced.add(index, where, largest);
     return true;
   }
 
@@ -240,17 +243,18 @@ class basic_submitter {
       slice first = items[index].where;
       first.size = std::min(first.size, max_slice_);  // where it has more, its end has been checked
       const auto fits = check(first, peer, direction);
-      if (!fits) refuse(state, group, index, fits.error());
-      return !fits;
+      if (fits || !is_about_the_slice(fits.error())) return false;
+      refuse(state, group, index, fits.error());
+      return true;
     });
   }
 
   /// Whether the transport takes the slice. What it says of anything else it will say again when it is asked to move it.
   [[nodiscard]] result<void> check(const slice& where, peer_id peer, op direction) {
     const auto checked = transport_->prepare(peer, direction, std::span(&where, 1));
-    if (checked || checked.error().details().item != 0) return {};
-    return fail(checked.error());
+    return checked ? result<void>{} : result<void>(fail(checked.error()));
   }
+  [[nodiscard]] static bool is_about_the_slice(const error& why) noexcept { return why.details().item == 0; }
 
   static void add_group(detail::submission_state& state, group_type&& group) {
     state.groups.push_back(std::move(group));
