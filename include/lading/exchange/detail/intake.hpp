@@ -57,7 +57,7 @@ class intake {
       incoming_value& value = job->values.emplace_back();
       value.key = entry.key;
       value.first_item = value.last_item = items.size();
-      const auto accepted = trusted ? accept(entry, request.mode, regions, client->peer, value, items) : result<void>(fail(errc::busy));
+      const auto accepted = trusted ? accept(entry, *job, regions, value, items) : result<void>(fail(errc::busy));
       if (!accepted) value.code = static_cast<std::uint16_t>(accepted.error().code());
       value.last_item = items.size();
     }
@@ -117,11 +117,11 @@ class intake {
     return sum;
   }
 
-  [[nodiscard]] result<void> accept(const protocol::put_entry& entry, put_mode mode, const std::vector<result<remote_region_id>>& regions,
-                                    peer_id peer, incoming_value& value, std::vector<exchange_item>& items) {
+  [[nodiscard]] result<void> accept(const protocol::put_entry& entry, const put_job& job, const std::vector<result<remote_region_id>>& regions,
+                                    incoming_value& value, std::vector<exchange_item>& items) {
     if (entry.key.size() > options_.max_key) return fail(errc::invalid_argument);
     if (!plausible(entry.meta) || !protocol::covers(entry.from, regions.size(), entry.meta.size)) return fail(errc::invalid_argument);
-    if (mode == put_mode::insert && index_.contains(entry.key)) return fail(errc::already_exists);
+    if (job.mode == put_mode::insert && index_.contains(entry.key)) return fail(errc::already_exists);
     const bool full = options_.evict == eviction::none && !index_.has_room(entry.key, entry.meta);
     if (full || !index_.can_hold(entry.key, entry.meta)) return fail(errc::no_space);
     for (const protocol::extent& each : entry.from) {
@@ -131,6 +131,7 @@ class intake {
     if (!lease && options_.evict == eviction::lru && can_fit(entry.meta.size)) {
       while (!lease && index_.evict()) lease = slabs_.take(entry.meta.size);
     }
+    if (!lease && options_.evict == eviction::lru && is_possible(entry.meta.size) && are_on_their_way(job)) return fail(errc::busy);
     if (!lease) return fail(lease.error());
     value.value = std::make_shared<stored_value>(stored_value{entry.meta, std::move(*lease)});
     std::size_t from = 0;
@@ -139,7 +140,7 @@ class intake {
       for (std::uint64_t filled = 0; filled < to.size;) {
         const protocol::extent& source = entry.from[from];
         const std::uint64_t size = std::min(to.size - filled, source.size - used);
-        items.push_back({peer, {slabs_.region_of(to.slab), *regions[source.region], to.offset + filled, source.offset + used, size}});
+        items.push_back({job.client->peer, {slabs_.region_of(to.slab), *regions[source.region], to.offset + filled, source.offset + used, size}});
         filled += size;
         used += size;
         if (used == source.size) {
@@ -151,11 +152,22 @@ class intake {
     return {};
   }
 
+  /// Whether an empty store could hold so much.
+  [[nodiscard]] bool is_possible(std::uint64_t size) const noexcept {
+    return size <= std::min<std::uint64_t>(slabs_.capacity(), options_.memory.max_extents * slabs_.largest());
+  }
+  /// Whether values are on their way in, with room of their own: once they are published they can be evicted.
+  [[nodiscard]] bool are_on_their_way(const put_job& job) const noexcept {
+    const auto has_room = [](const incoming_value& each) { return each.value != nullptr && each.value->meta.size != 0; };
+    const auto moves = [&](const put_job& one) { return std::any_of(one.values.begin(), one.values.end(), has_room); };
+    return moves(job) || std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& each) { return moves(*each); });
+  }
+
   /// Whether evicting can make room, in no more pieces than a value may be: for what cannot fit nothing is evicted.
   ///
   /// Complexity: as many values as are to be evicted, mostly; n log n for the values and the holes where many must be joined.
   [[nodiscard]] bool can_fit(std::uint64_t size) const {
-    if (size > std::min<std::uint64_t>(slabs_.capacity(), options_.memory.max_extents * slabs_.largest())) return false;
+    if (!is_possible(size)) return false;
     const std::uint64_t needed = align_up<std::uint64_t>(size, slab_core::alignment), free = slabs_.free_bytes();
     std::vector<slab_extent> evicted;
     std::uint64_t bytes = 0, looked = 0;
