@@ -6,6 +6,11 @@
 
 #include "rig.hpp"
 
+#if defined(__linux__)
+#include <sys/resource.h>
+#include <unistd.h>
+#endif
+
 namespace options_test {
 using namespace lading;
 
@@ -24,6 +29,28 @@ TEST(ucx_options, of_lanes_that_are_not_there_are_refused) {
   EXPECT_EQ(ucx::create({.lanes = "tcp", .devices = "no_such_device"}).error(), errc::backend_failure);
   EXPECT_FALSE(ucx::create({.settings = {{"KEEPALIVE_INTERVAL", "no time"}}}).has_value());
 }
+
+#if defined(__linux__)
+TEST(ucx_create, without_descriptors_left_is_an_error) {
+  ::rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  ::rlimit few = before;
+  few.rlim_cur = std::min<::rlim_t>(few.rlim_cur, 512);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<int> taken;
+  for (int next = ::dup(0); next >= 0; next = ::dup(0)) taken.push_back(next);
+  std::vector<errc> codes;
+  for (int left = 0; left <= 15; ++left) {
+    const auto made = ucx::create({.lanes = "tcp"});
+    codes.push_back(made ? errc{} : made.error().code());
+    ::close(taken.back());
+    taken.pop_back();
+  }
+  for (const int each : taken) ::close(each);
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  for (const errc each : codes) EXPECT_EQ(name_of(each), "no_memory");
+}
+#endif
 
 template <class Lanes>
 class ucx_windows : public ucx_test::on_lanes<Lanes> {};

@@ -12,7 +12,9 @@
 #include <vector>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <ucp/api/ucp.h>
+#include <unistd.h>
 
 #include <lading/core/bytes.hpp>
 #include <lading/core/result.hpp>
@@ -76,6 +78,9 @@ class ucx_worker {
   };
 
   [[nodiscard]] result<void> open(const choice& wanted, ucp_am_recv_callback_t on_message, void* argument) noexcept {
+    // Where UCX 1.13 finds none left for its own thread, it ends the program.
+    if (constexpr std::size_t few = 16; !descriptors_left(few))
+      return fail(errc::no_memory, {.needed = few, .what = "UCX needs file descriptors: raise the limit (ulimit -n)"});
     ucp_config_t* config = nullptr;
     if (const auto status = ucp_config_read(nullptr, nullptr, &config); status != UCS_OK)
       return fail(ucx_error(status, "UCX's configuration is invalid"));
@@ -219,6 +224,14 @@ class ucx_worker {
       return false;
     }
     return may_use(wanted.lanes, {"all", "ib"}) && wanted.devices.empty() && std::getenv("UCX_NET_DEVICES") == nullptr && has_rdma_device();
+  }
+  /// Whether so many can be opened now.
+  static bool descriptors_left(std::size_t count) noexcept {
+    const int first = count != 0 ? ::open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+    if (count == 0 || first < 0) return count == 0;
+    const bool rest = descriptors_left(count - 1);
+    ::close(first);
+    return rest;
   }
   static bool has_rdma_device() noexcept {
     DIR* const all = opendir("/sys/class/infiniband");
