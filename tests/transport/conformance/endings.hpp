@@ -265,6 +265,26 @@ inline void memory_is_left_alone_after_closing(const any_rig& rig) {
   }
 }
 
+/// A get that nobody answers in time: once its memory is let go of, it is the owner's, whenever the answer comes.
+inline void a_late_answer_leaves_memory_alone(const any_rig& rig) {
+  for (const std::size_t size : {std::size_t{64}, std::size_t{3000}, std::size_t{1} << 18}) {
+    connected_pair pair(rig, size);
+    LADING_CONFORMANCE_NEEDS_GET(*pair.near);
+    fill(pair.far_memory.bytes(), 83);
+    const slice all = pair.one(0, 0, size);
+    transfer running = pair.near->submit(pair.to_far, op::get, std::span(&all, 1), {.deadline = std::chrono::milliseconds(20)}).value();
+    ASSERT_TRUE(running.wait_for(std::chrono::seconds(10))) << "the transfer never ended";
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!running.released() && std::chrono::steady_clock::now() < until) pair.progress();
+    ASSERT_TRUE(running.released()) << "the transport never lets go";
+    fill(pair.near_memory.bytes(), 85);
+    guarded_memory mine(size);
+    fill(mine.bytes(), 85);
+    for (int i = 0; i < 1000; ++i) pair.progress();
+    EXPECT_TRUE(same(pair.near_memory.bytes(), mine.bytes())) << size << " bytes";
+  }
+}
+
 inline constexpr conformance_case endings_cases[] = {
     {"a_deadline_ends_a_transfer", a_deadline_ends_a_transfer},
     {"the_default_deadline_holds", the_default_deadline_holds},
@@ -276,6 +296,7 @@ inline constexpr conformance_case endings_cases[] = {
     {"too_many_at_once_would_block", too_many_at_once_would_block},
     {"a_slow_receiver_loses_no_notification", a_slow_receiver_loses_no_notification},
     {"closing_the_endpoint_ends_its_transfers", closing_the_endpoint_ends_its_transfers},
-    {"memory_is_left_alone_after_closing", memory_is_left_alone_after_closing}};
+    {"memory_is_left_alone_after_closing", memory_is_left_alone_after_closing},
+    {"a_late_answer_leaves_memory_alone", a_late_answer_leaves_memory_alone}};
 
 }  // namespace lading::conformance
