@@ -150,6 +150,20 @@ TEST_F(shared_machinery, cancelling_drops_what_was_not_posted) {
   EXPECT_EQ(running.how().first_failed, 4u);
 }
 
+TEST_F(shared_machinery, who_was_cancelled_while_it_waited_holds_nobody_up) {
+  strings->window = 0;
+  transfer waiting = put();
+  EXPECT_EQ(strings->held, 0u);
+  waiting.cancel();
+  near->progress();
+  ASSERT_TRUE(waiting.ready());
+  strings->window = 1000;
+  transfer next = put();
+  EXPECT_EQ(strings->held, 10u) << "submit posts at once where nobody waits";
+  strings->token->succeeded(10, 1000);
+  EXPECT_TRUE(next.ready());
+}
+
 TEST_F(shared_machinery, cancelling_waits_for_the_deadline_but_not_for_a_lost_peer) {
   transfer patient = put({.deadline = 500ms}), bereft = put({.deadline = 500ms});
   for (transfer* const each : {&patient, &bereft}) each->cancel();
