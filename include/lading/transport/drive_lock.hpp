@@ -2,13 +2,14 @@
 #pragma once
 
 #include <atomic>
-#include <mutex>
 
 #include <lading/transport/wakeup.hpp>
 
 namespace lading::detail {
 
 /// The lock of whoever is in the driver. Who asked for it in vain is told, by the endpoint's descriptor, when it is given back.
+///
+/// Complexity: taking it while it is free, and giving it back, is one atomic operation each: every round of progress does both.
 class drive_lock {
  public:
   /// `awake` must outlive the lock.
@@ -17,37 +18,39 @@ class drive_lock {
   drive_lock& operator=(const drive_lock&) = delete;
 
   void lock() noexcept {
-    mutex_.lock();
-    word_.store(held, std::memory_order_relaxed);
+    while (!try_lock()) {
+      unsigned seen = word_.load(std::memory_order_relaxed);
+      if (seen == free) continue;
+      if ((seen & awaited) != 0 || word_.compare_exchange_weak(seen, seen | awaited)) word_.wait(seen | awaited);
+    }
   }
   [[nodiscard]] bool try_lock() noexcept {
-    if (!mutex_.try_lock()) return false;
-    word_.store(held, std::memory_order_relaxed);
-    return true;
+    unsigned seen = free;
+    return word_.compare_exchange_strong(seen, held, std::memory_order_acquire, std::memory_order_relaxed);
   }
   /// After try_lock in vain: the descriptor will be readable when the lock can be had.
   void ask() noexcept {
-    unsigned seen = held;
-    if (!word_.compare_exchange_strong(seen, held | asked, std::memory_order_acq_rel, std::memory_order_acquire) && seen == free) {
-      awake_.signal();  // it is just being taken or given back: look again
-    }
+    unsigned seen = word_.load(std::memory_order_acquire);
+    do {
+      if (seen == free) return awake_.signal();  // it is just being given back: look again
+    } while ((seen & asked) == 0 && !word_.compare_exchange_weak(seen, seen | asked, std::memory_order_acq_rel, std::memory_order_acquire));
   }
   void unlock() noexcept {
-    const unsigned before = word_.exchange(free, std::memory_order_acq_rel);
-    mutex_.unlock();
-    if ((before & asked) != 0) awake_.signal();
+    if ((give_back() & asked) != 0) awake_.signal();
   }
   /// For who signals by itself, later.
-  void unlock_quietly() noexcept {
-    word_.store(free, std::memory_order_release);
-    mutex_.unlock();
-  }
+  void unlock_quietly() noexcept { give_back(); }
 
  private:
-  static constexpr unsigned free = 0, held = 1, asked = 2;
+  static constexpr unsigned free = 0, held = 1, asked = 2, awaited = 4;  // awaited: by threads that sleep in lock
+
+  unsigned give_back() noexcept {
+    const unsigned before = word_.exchange(free);
+    if ((before & awaited) != 0) word_.notify_all();
+    return before;
+  }
 
   wakeup& awake_;
-  std::mutex mutex_;
   std::atomic<unsigned> word_{free};
 };
 

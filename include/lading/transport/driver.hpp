@@ -79,6 +79,8 @@ class driver {
   virtual void abort(driver_connection&, operation&) noexcept {}
   /// Moves what is under way; returns how many things happened.
   virtual std::size_t progress() noexcept = 0;
+  /// The time by which a round of progress, that has just been made, keeps deadlines. A driver that has read the clock lately says what it read.
+  [[nodiscard]] virtual std::chrono::nanoseconds time_of_round(const driver_host& host) const noexcept { return host.now(); }
   /// A descriptor that is readable when progress has work; -1 = there is none. Where progress returns 0, it has armed the descriptor.
   /// A driver whose every event signals driver_host::incoming()->awake returns endpoint_event_fd: then the endpoint has one.
   static constexpr int endpoint_event_fd = -2;

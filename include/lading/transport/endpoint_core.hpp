@@ -82,7 +82,8 @@ class endpoint_core final : public detail::operation_owner, public driver_host, 
   [[nodiscard]] result<operation*> submit(const std::shared_ptr<const detail::prepared_state>& prepared, const submit_options& options);
   [[nodiscard]] result<std::shared_ptr<const detail::prepared_state>> prepare(peer_id peer, op direction, std::span<const slice> slices);
   void unreference(operation& done) noexcept {
-    if (done.references_.fetch_sub(1, std::memory_order_acq_rel) == 1) recycle(done);
+    // The only one left need not count down: nobody else can come to it any more.
+    if (done.references_.load(std::memory_order_acquire) == 1 || done.references_.fetch_sub(1, std::memory_order_acq_rel) == 1) recycle(done);
   }
 
   // Progress.

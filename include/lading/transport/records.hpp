@@ -75,12 +75,16 @@ class graveyard {
   }
   /// The same, but leaves it to another thread that is at it.
   void try_sweep() noexcept {
-    if (!used_.load(std::memory_order_acquire) || !sweeping_.try_lock()) return;
-    destroy_all();
-    sweeping_.unlock();
+    if (used_.load(std::memory_order_acquire)) [[unlikely]]
+      sweep_unless_swept();
   }
 
  private:
+  LADING_COLD void sweep_unless_swept() noexcept {
+    if (!sweeping_.try_lock()) return;
+    destroy_all();
+    sweeping_.unlock();
+  }
   void destroy_all() noexcept {
     std::unique_ptr<disposable> list;
     {

@@ -50,10 +50,13 @@ inline void endpoint_core::recycle(operation& done) noexcept {
   done.left_.store(0, std::memory_order_relaxed);
   done.bytes_.store(0, std::memory_order_relaxed);
   done.settled_ = done.failures_unknown_ = done.durable_ = done.counted_waiting_ = done.holds_unknown_ = false;
-  done.failed_ = 0;
-  done.first_failed_ = completion::none;
-  done.first_error_ = done.notify_error_ = result<void>{};
-  done.failures_.clear();
+  if (done.failed_ != 0) {
+    done.failed_ = 0;
+    done.first_failed_ = completion::none;
+    done.first_error_ = result<void>{};
+    done.failures_.clear();
+  }
+  if (!done.notify_error_) done.notify_error_ = result<void>{};
   done.peer_ = {};
   done.peer_record_ = nullptr;
   done.cursor_ = 0;
@@ -62,7 +65,6 @@ inline void endpoint_core::recycle(operation& done) noexcept {
   done.prepared_.reset();
   done.locals_.clear();
   done.remotes_.clear();
-  done.completion_ = completion{};
   {
     std::lock_guard held(pool_lock_);
     if (pool_size_ < pool_limit && done.own_slices_.capacity() <= kept_slices) {

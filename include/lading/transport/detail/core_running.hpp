@@ -46,7 +46,7 @@ inline std::size_t endpoint_core::take_inbox(std::chrono::nanoseconds at) noexce
     operation& each = *std::exchange(oldest, oldest->next_);
     active_.push_back<&operation::active_>(each);
     if (each.cursor_ != each.slices_.size()) enter_line(each, operation::place::fresh);
-    happened += look_at(each, at);
+    happened += look_at(each, std::max(at, each.submitted_));  // the time of the round may be older
     // Afterwards it is told what comes; what was before is seen here.
     const std::uint8_t before = each.marks_.fetch_or(operation::mark::listed, std::memory_order_acq_rel);
     if ((before & (operation::mark::released | operation::mark::due)) != 0) hand_on(each);
@@ -135,7 +135,8 @@ inline std::size_t endpoint_core::take_turns() noexcept {
 /// Takes those that are over out of the running ones, and puts those whose slices have arrived into the line of those that are to notify.
 inline std::size_t endpoint_core::listen() noexcept {
   std::size_t happened = 0;
-  while (operation* newest = told_.exchange(nullptr, std::memory_order_acquire)) {
+  while (told_.load(std::memory_order_relaxed) != nullptr) {
+    operation* newest = told_.exchange(nullptr, std::memory_order_acquire);
     operation* oldest = nullptr;
     while (newest != nullptr) {
       operation* const next = std::exchange(newest->next_, oldest);
@@ -164,9 +165,10 @@ inline std::size_t endpoint_core::listen() noexcept {
 inline std::size_t endpoint_core::drive() noexcept {
   std::size_t happened = stopped_ ? 0 : driver_->progress();
   if (active_.empty() && !inbox_filled_.load(std::memory_order_acquire)) return happened;
-  const auto at = now();
+  const auto at = stopped_ ? now() : driver_->time_of_round(*this);
   happened += take_inbox(at);
-  if (look_.exchange(false, std::memory_order_acq_rel) || at >= next_look_) happened += look_at_all(at);
+  const bool look = look_.load(std::memory_order_relaxed) && look_.exchange(false, std::memory_order_acq_rel);
+  if (look || at >= next_look_) happened += look_at_all(now());
   happened += listen();
   if (!stopped_) happened += take_turns();
   happened += listen();

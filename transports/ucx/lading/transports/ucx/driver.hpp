@@ -88,6 +88,7 @@ class ucx_driver final : public driver {
   bool notify(driver_connection& peer, std::uint64_t tag, operation& token) noexcept override;
   void abort(driver_connection& peer, operation& token) noexcept override;
   std::size_t progress() noexcept override;
+  std::chrono::nanoseconds time_of_round(const driver_host&) const noexcept override { return now_; }
   int event_fd() const noexcept override;
 
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }

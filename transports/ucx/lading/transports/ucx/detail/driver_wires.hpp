@@ -12,6 +12,7 @@ namespace lading::detail {
 inline result<void> ucx_driver::start(driver_host& host) {
   host_ = &host;
   host_number_ = host_number();
+  now_ = host.now();
   if (auto opened = worker_.open({options_.lanes, options_.devices, options_.settings}, &ucx_driver::on_message, this); !opened) return opened;
   auto own = worker_.address();
   if (!own) return fail(own.error());
