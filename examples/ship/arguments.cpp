@@ -105,8 +105,11 @@ std::optional<int> parse(arguments& given, int count, char** words) {
     given.generate = generated->count() != 0;
     given.limits.bytes = std::uint64_t{256} << 20;
     if (!generate.empty()) {
+      const std::string typed = generate;
       CLI::AsSizeValue(false)(generate);
       given.limits.bytes = std::stoull(generate);
+      if (given.limits.bytes == 0 || typed.find('-') != std::string::npos)  // no limit, or one that wraps: it would never end
+        throw problem("--generate takes a number of bytes from 1, such as 256mb, and not \"" + typed + '"');
     }
   } catch (const CLI::ParseError& wrong) {
     if (wrong.get_exit_code() == 0) return app.exit(wrong);  // --help

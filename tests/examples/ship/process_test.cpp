@@ -346,6 +346,8 @@ TEST(ship, what_cannot_be_done_is_told_in_one_line) {
       {{"--transport", "loopback", "--generate", "--slot", "4kb"}, "pass a larger --slot"},
       {{"--transport", "loopback", "--soak", "3x"}, "--soak takes a number"},
       {{"--transport", "loopback", "--generate", "much"}, "much"},
+      {{"--transport", "loopback", "--generate", "0"}, "--generate takes a number of bytes from 1"},
+      {{"--transport", "loopback", "--generate=-5"}, "--generate takes a number of bytes from 1"},
       {{"--bogus"}, "--bogus"},
   };
   for (const auto& each : cases) {
