@@ -59,10 +59,11 @@ class slab_core {
     std::lock_guard held(mutex_);
     memory_.push_back(slab);
     holes_.emplace_back();
+    spare_one();
     give(static_cast<std::uint32_t>(memory_.size() - 1), 0, slab.size() & ~(alignment - 1));
   }
 
-  /// Errors: no_space.
+  /// Errors: no_space. Where an allocation fails nothing has been taken.
   [[nodiscard]] result<std::vector<slab_extent>> take(std::uint64_t size, bool in_one, std::size_t max_extents) {
     if (size == 0) return std::vector<slab_extent>{};
     std::uint64_t left;
@@ -73,11 +74,15 @@ class slab_core {
     if (const auto hole = by_size_.lower_bound({left, 0, 0}); hole != by_size_.end()) {
       const auto [hole_size, slab, offset] = *hole;
       taken.push_back({slab, offset, size});
+      spare_one();
       carve(slab, offset, hole_size, left);
       return taken;
     }
     if (in_one) return full(size);
     taken.reserve(std::min(max_extents, max_extents_));
+    const auto give_up = [&]() noexcept {
+      for (const slab_extent& each : taken) give(each.slab, each.offset, align_up<std::uint64_t>(each.size, alignment));
+    };
     std::uint64_t wanted = size;
     while (wanted != 0 && !by_size_.empty() && taken.size() < std::min(max_extents, max_extents_)) {
       const auto rounded = align_up<std::uint64_t>(wanted, alignment);
@@ -85,12 +90,14 @@ class slab_core {
       if (hole == by_size_.end()) --hole;  // the largest
       const auto [hole_size, slab, offset] = *hole;
       const std::uint64_t piece = std::min(hole_size, rounded);
+      LADING_TRY { spare_one(); }
+      LADING_CATCH_BAD_ALLOC(give_up(); return fail(errc::no_memory, {.what = "there is no memory to remember what is free"}))
       taken.push_back({slab, offset, std::min(piece, wanted)});
       carve(slab, offset, hole_size, piece);
       wanted -= taken.back().size;
     }
     if (wanted == 0) return taken;
-    for (const slab_extent& each : taken) give(each.slab, each.offset, align_up<std::uint64_t>(each.size, alignment));
+    give_up();
     return full(size);
   }
 
@@ -164,13 +171,39 @@ class slab_core {
   LADING_COLD failure full(std::uint64_t size) const noexcept {
     return fail(errc::no_space, {.needed = size, .available = free_, .what = "the slabs are full: remove values, evict, or make them larger"});
   }
-  void carve(std::uint32_t slab, std::uint64_t offset, std::uint64_t hole, std::uint64_t size) {
-    by_size_.erase({hole, slab, offset});
-    holes_[slab].erase(offset);
-    if (hole != size) {
-      holes_[slab].emplace(offset + size, hole - size);
-      by_size_.emplace(hole - size, slab, offset + size);
-    }
+  /// Sets the nodes of one hole aside. There are as many as extents that are taken, so that giving these back allocates nothing and cannot fail.
+  void spare_one() {
+    const std::uint64_t number = spare_holes_.size();
+    spare_sizes_.emplace(number, 0, 0);  // it stays, and is found again, where what follows fails
+    spare_holes_.emplace(number, 0);
+  }
+  void drop_spare() noexcept {
+    spare_holes_.erase(std::prev(spare_holes_.end()));
+    spare_sizes_.erase(std::prev(spare_sizes_.end()));
+  }
+  void add_hole(std::uint32_t slab, std::uint64_t offset, std::uint64_t size) noexcept {
+    auto hole = spare_holes_.extract(std::prev(spare_holes_.end()));
+    auto by_size = spare_sizes_.extract(std::prev(spare_sizes_.end()));
+    hole.key() = offset;
+    hole.mapped() = size;
+    by_size.value() = {size, slab, offset};
+    holes_[slab].insert(std::move(hole));
+    by_size_.insert(std::move(by_size));
+  }
+  /// Forgets a hole; its nodes are spare then.
+  void remove_hole(std::uint32_t slab, std::uint64_t offset, std::uint64_t size) noexcept {
+    auto hole = holes_[slab].extract(offset);
+    auto by_size = by_size_.extract({size, slab, offset});
+    const std::uint64_t number = spare_holes_.size();
+    hole.key() = number;
+    by_size.value() = {number, 0, 0};
+    spare_holes_.insert(std::move(hole));
+    spare_sizes_.insert(std::move(by_size));
+  }
+  /// Takes the beginning of a hole. Spare nodes have been made for it.
+  void carve(std::uint32_t slab, std::uint64_t offset, std::uint64_t hole, std::uint64_t size) noexcept {
+    remove_hole(slab, offset, hole);
+    hole != size ? add_hole(slab, offset + size, hole - size) : drop_spare();
     free_ -= size;
     poison(memory_[slab].subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size)), false);
   }
@@ -178,26 +211,21 @@ class slab_core {
   void give(std::uint32_t slab, std::uint64_t offset, std::uint64_t size) noexcept {
     free_ += size;
     auto& holes = holes_[slab];
-    auto next = holes.lower_bound(offset);
-    if (next != holes.end() && offset + size == next->first) {
+    if (const auto next = holes.find(offset + size); next != holes.end()) {
       size += next->second;
-      by_size_.erase({next->second, slab, next->first});
-      next = holes.erase(next);
+      remove_hole(slab, next->first, next->second);
+      drop_spare();
     }
-    if (next != holes.begin()) {
+    if (const auto next = holes.lower_bound(offset); next != holes.begin()) {
       const auto before = std::prev(next);
       if (before->first + before->second == offset) {
-        by_size_.erase({before->second, slab, before->first});
         offset = before->first;
         size += before->second;
-        holes.erase(before);
+        remove_hole(slab, offset, before->second);
+        drop_spare();
       }
     }
-    LADING_TRY {
-      holes.emplace(offset, size);
-      by_size_.emplace(size, slab, offset);
-    }
-    LADING_CATCH_BAD_ALLOC(holes.erase(offset); free_ -= size)  // lost to this pool
+    add_hole(slab, offset, size);
   }
   void release_quarantined() noexcept {
     if (quarantined_.empty()) return;
@@ -226,6 +254,8 @@ class slab_core {
   std::vector<bytes_span> memory_;
   std::vector<std::map<std::uint64_t, std::uint64_t>> holes_;  // of each slab: size by offset
   std::set<std::tuple<std::uint64_t, std::uint32_t, std::uint64_t>> by_size_;
+  std::map<std::uint64_t, std::uint64_t> spare_holes_;  // nodes alone, by number; and as many of the other kind
+  std::set<std::tuple<std::uint64_t, std::uint32_t, std::uint64_t>> spare_sizes_;
   std::vector<held_back> quarantined_;
   std::uint64_t free_ = 0, quarantined_bytes_ = 0;
 };
