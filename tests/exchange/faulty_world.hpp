@@ -30,14 +30,14 @@ class faulty_world {
   using server_type = store_server<transport, select_always>;
   using client_type = store_client<transport, select_always>;
 
-  struct sizes {
+  struct settings {
     std::size_t clients, slots;
     std::uint64_t capacity, slab_size, client_memory;
     std::size_t in_place_from;
     std::uint32_t rate;  // how many times as often as one in a hundred something is late, comes twice or in another order
   };
 
-  faulty_world(std::uint64_t seed, const sizes& how) : random_(seed) {
+  faulty_world(std::uint64_t seed, const settings& how) : random_(seed) {
     using namespace std::chrono_literals;
     server_ = server_type::create(
                   transport_of(seed * 8 + 1, how.rate),
