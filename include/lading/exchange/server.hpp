@@ -69,8 +69,10 @@ class store_server {
     if (!held) return 0;
     std::size_t happened = transport_.progress();
     const auto some = [&](auto&& work) {
-      LADING_TRY { happened += work(); }
-      LADING_CATCH_BAD_ALLOC(++happened)  // what was not taken comes again, and what was not sent is sent the next time
+      std::size_t done = 1;
+      LADING_TRY { done = work(); }
+      LADING_CATCH_BAD_ALLOC(static_cast<void>(0))  // what was not taken comes again, and what was not sent is sent the next time
+      happened += done;
     };
     some([&] {
       return mail_->take([this](const auto& client, std::size_t slot, const protocol::message& message) {

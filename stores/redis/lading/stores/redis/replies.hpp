@@ -154,7 +154,7 @@ class redis_replies {
   }
 
   [[nodiscard]] result<bool> take_value() {
-    if (!value_->whole()) return false;
+    if (!value_ || !value_->whole()) return false;
     const std::string_view end(value_->end.data(), value_->end.size());
     const bool well_formed = end == "\r\n", kept = value_->memory.size() <= answer_.largest;
     answer_.what = redis_answer::form::string;
