@@ -15,9 +15,10 @@ namespace bare {
 
 using lading::detail::ucx_worker;
 
-/// One side of the floor: takes messages into its memory, and answers the last of each round.
+/// One side of the floor: takes messages into `memory`, and answers the last of each round.
 struct messages {
-  explicit messages(std::size_t size) : memory(size) {
+  /// With memory of its own; `memory` can be set to other.
+  explicit messages(std::size_t size) : own(size), memory(own.data()) {
     if (!worker.open({{}, {}, {}}, &messages::take, this)) std::abort();
   }
   void connect(messages& to) {
@@ -38,30 +39,32 @@ struct messages {
   }
   static ucs_status_t take(void* self, const void*, std::size_t, void* data, std::size_t size, const ucp_am_recv_param_t* how) {
     auto& side = *static_cast<messages*>(self);
+    std::byte* const to = side.memory + side.at;
+    side.at += size;
     if ((how->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) == 0) {
-      if (size != 0) std::memcpy(side.memory.data() + side.at, data, size);
-      side.taken(size);
+      if (size != 0) std::memcpy(to, data, size);
+      side.taken();
       return UCS_OK;
     }
     ucp_request_param_t params{};
     params.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
-    params.cb.recv_am = [](void* request, ucs_status_t, std::size_t length, void* argument) {
+    params.cb.recv_am = [](void* request, ucs_status_t, std::size_t, void* argument) {
       ucp_request_free(request);
-      static_cast<messages*>(argument)->taken(length);
+      static_cast<messages*>(argument)->taken();
     };
     params.user_data = self;
-    const auto posted = ucp_am_recv_data_nbx(side.worker.get(), data, side.memory.data(), size, &params);
-    if (!UCS_PTR_IS_PTR(posted)) side.taken(size);
+    const auto posted = ucp_am_recv_data_nbx(side.worker.get(), data, to, size, &params);
+    if (!UCS_PTR_IS_PTR(posted)) side.taken();
     return UCS_OK;
   }
-  void taken(std::size_t size) {
-    at += size;
+  void taken() {
     if (++count == expected) at = 0, count = 0, done = true;
   }
 
   ucx_worker worker;
   ucp_ep_h ep = nullptr;
-  std::vector<std::byte> memory;
+  std::vector<std::byte> own;
+  std::byte* memory;
   std::size_t at = 0, count = 0, expected = 1;
   bool done = false;
   char head[lading::detail::ucx_head::wire_size] = {};  // what the transport puts before each

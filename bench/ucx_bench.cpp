@@ -25,12 +25,13 @@ namespace {
 
 struct fixture {
   fixture(std::size_t size, bool shares)
-      : bare_near(size), bare_far(size), near(lading::ucx::create().value()), far(lading::ucx::create({.share_regions = shares}).value()) {
+      : bare_near(0), bare_far(0), near(lading::ucx::create().value()), far(lading::ucx::create({.share_regions = shares}).value()) {
     bare_near.connect(bare_far);
     bare_far.connect(bare_near);
     source = near.allocate_region(size).value();
     target = far.allocate_region(size).value();
     std::memset(source.data(), 1, size);
+    bare_far.memory = target.data();  // the same memory for both
     auto running = std::thread([&] { peer = near.connect(far.address().value()).value(), connected = true; });
     while (!connected) far.progress();
     running.join();
