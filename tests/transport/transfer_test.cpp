@@ -334,6 +334,8 @@ TEST_F(shared_machinery, registering_fails_aloud) {
   EXPECT_EQ(near->register_region(bytes).error().native(), 12);
   EXPECT_EQ(near->allocate_region(64).error(), errc::backend_failure);
   EXPECT_EQ(near->register_region(bytes, memory_kind::cuda).error(), errc::unsupported);
+  EXPECT_EQ(near->register_region(bytes, memory_kind{255}).error(), errc::unsupported);
+  EXPECT_EQ(endpoint::create(nullptr).error(), errc::invalid_argument);
 }
 
 TEST_F(shared_machinery, slices_beyond_the_transport_s_size_are_refused) {

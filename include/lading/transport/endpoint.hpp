@@ -26,7 +26,10 @@ template <class Call>
 class endpoint {
  public:
   /// Starts the driver and makes a transport of it.
+  ///
+  /// Errors: invalid_argument for no driver, no_memory, and what the driver says to starting.
   [[nodiscard]] static result<endpoint> create(std::unique_ptr<driver> adapter, const endpoint_options& options = {}) {
+    if (adapter == nullptr) return fail(errc::invalid_argument, {.what = "there is no driver"});
     endpoint made(nullptr);
     LADING_TRY {
       made.core_ = std::make_shared<endpoint_core>(std::move(adapter), options);

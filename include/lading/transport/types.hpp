@@ -19,8 +19,10 @@ enum class op : std::uint8_t { put, get };
 /// Where a region's bytes are.
 enum class memory_kind : std::uint8_t { host, host_shared, cuda };
 
-/// The bit of a kind in capabilities::memory_kinds.
-[[nodiscard]] constexpr std::uint32_t bit_of(memory_kind kind) noexcept { return std::uint32_t{1} << static_cast<unsigned>(kind); }
+/// The bit of a kind in capabilities::memory_kinds; none for a number that is no kind.
+[[nodiscard]] constexpr std::uint32_t bit_of(memory_kind kind) noexcept {
+  return static_cast<unsigned>(kind) < 32 ? std::uint32_t{1} << static_cast<unsigned>(kind) : 0;
+}
 
 /// A range of a local region paired with one of a remote region.
 ///

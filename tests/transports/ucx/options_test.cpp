@@ -22,6 +22,8 @@ TEST(ucx_options, of_no_sense_are_refused_with_their_limit) {
     EXPECT_EQ(made.error().details().available, 1000u);
   }
   EXPECT_EQ(ucx::create({.window_bytes = 0}).error(), errc::invalid_argument);
+  EXPECT_EQ(ucx::create({.heartbeat = std::chrono::nanoseconds(0)}).error(), errc::invalid_argument);
+  EXPECT_EQ(ucx::create({.stall_limit = std::chrono::seconds(-1)}).error(), errc::invalid_argument);
 }
 
 TEST(ucx_options, of_lanes_that_are_not_there_are_refused) {

@@ -16,14 +16,30 @@ using lading::detail::verbs_message;
 
 TEST(verbs_options, of_no_sense_are_refused_before_any_device_is_looked_for) {
   EXPECT_TRUE(lading::detail::check({}).has_value());
-  for (const verbs_options& wrong :
-       {verbs_options{.ack_timeout = 0},       verbs_options{.ack_timeout = 32},     verbs_options{.retry_count = 8},
-        verbs_options{.rnr_retry_count = 8},   verbs_options{.rnr_timer = 32},       verbs_options{.window = 0},
-        verbs_options{.window = 65'537},       verbs_options{.signal_every = 0},     verbs_options{.gid_index = -2},
-        verbs_options{.device = "mlx5_0:"},    verbs_options{.device = ":1"},        verbs_options{.device = "mlx5_0:0"},
-        verbs_options{.device = "mlx5_0:255"}, verbs_options{.device = "mlx5_0:1x"}, verbs_options{.device = "mlx5_0:4294967297"},
-        verbs_options{.host = "localhost"},    verbs_options{.host = "10.0.0.256"},  verbs_options{.host = "0.0.0.0"},
-        verbs_options{.host = "::"},           verbs_options{.host = "224.0.0.1"},   verbs_options{.host = "ff02::1"}}) {
+  for (const verbs_options& wrong : {verbs_options{.ack_timeout = 0},
+                                     verbs_options{.ack_timeout = 32},
+                                     verbs_options{.retry_count = 8},
+                                     verbs_options{.rnr_retry_count = 8},
+                                     verbs_options{.rnr_timer = 32},
+                                     verbs_options{.window = 0},
+                                     verbs_options{.window = 65'537},
+                                     verbs_options{.signal_every = 0},
+                                     verbs_options{.gid_index = -2},
+                                     verbs_options{.device = "mlx5_0:"},
+                                     verbs_options{.device = ":1"},
+                                     verbs_options{.device = "mlx5_0:0"},
+                                     verbs_options{.device = "mlx5_0:255"},
+                                     verbs_options{.device = "mlx5_0:1x"},
+                                     verbs_options{.device = "mlx5_0:4294967297"},
+                                     verbs_options{.host = "localhost"},
+                                     verbs_options{.host = "10.0.0.256"},
+                                     verbs_options{.host = "0.0.0.0"},
+                                     verbs_options{.heartbeat = std::chrono::seconds(0)},
+                                     verbs_options{.stall_limit = std::chrono::seconds(-1)},
+                                     verbs_options{.mend_limit = std::chrono::seconds(0)},
+                                     verbs_options{.host = "::"},
+                                     verbs_options{.host = "224.0.0.1"},
+                                     verbs_options{.host = "ff02::1"}}) {
     const auto made = verbs::create(wrong);
     ASSERT_FALSE(made.has_value());
     EXPECT_EQ(name_of(made.error().code()), "invalid_argument") << made.error().message();

@@ -44,6 +44,9 @@ inline constexpr std::size_t ucx_answers_at_once = 64;  // requests whose good e
   if (options.window == 0 || options.window > ucx_max_window)
     return fail(errc::invalid_argument, {.needed = options.window, .available = ucx_max_window, .what = "the option window is 1 to 1,000"});
   if (options.window_bytes == 0) return fail(errc::invalid_argument, {.needed = 0, .available = 1, .what = "the option window_bytes is at least 1"});
+  if (options.heartbeat.count() <= 0 || options.stall_limit.count() <= 0) {
+    return fail(errc::invalid_argument, {.needed = 1, .available = 0, .what = "the options heartbeat and stall_limit are times above 0"});
+  }
   return {};
 }
 

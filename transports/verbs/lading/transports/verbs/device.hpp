@@ -83,6 +83,9 @@ struct verbs_place {
   if (options.rnr_timer > 31) return wrong(options.rnr_timer, 31, "rnr_timer is 0 to 31");
   if (options.window == 0 || options.window > 65'536) return wrong(options.window, 65'536, "window is 1 to 65,536");
   if (options.signal_every == 0) return wrong(0, 1, "signal_every is at least 1");
+  if (options.heartbeat.count() <= 0 || options.stall_limit.count() <= 0 || options.mend_limit.count() <= 0) {
+    return wrong(1, 0, "heartbeat, stall_limit and mend_limit are times above 0");
+  }
   if (options.gid_index < -1) return wrong(0, 0, "gid_index is -1 or a place in the port's table");
   return {};
 }
