@@ -92,6 +92,7 @@ class basic_submitter {
   /// Starts to move the items. An item that the transport does not take, such as one outside its region, fails alone with that error; the others go.
   /// What is about no single item, such as a lost peer or would_block, is the end of all items of that peer.
   ///
+  /// The two ends of an item must not overlap, as for a transport.
   /// With submit_options::notify everything goes by the transport, for copies are not announced; nor is a batch of which an item failed.
   /// Complexity: linear in the items, times the peers; a batch to one peer is one submit of the transport. Each item is checked alone only where that
   ///             refuses one.
